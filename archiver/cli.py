@@ -1,0 +1,214 @@
+"""The command line: settings in, results on standard output, logs on standard error, an exit code that says how it went."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from archiver.errors import ArchiverError
+
+_T = TypeVar("_T")
+
+app = typer.Typer(
+    help="Archive ServiceStage releases, attempt by attempt, for ever.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+database_app = typer.Typer(help="Migrate and verify the database.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(database_app, name="database")
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    text = "text"
+    json = "json"
+
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file; default archiver.toml, if there.")]
+Format = Annotated[LogFormat, typer.Option("--log-format", help="How log lines on standard error are written.")]
+
+
+@app.command()
+def run(
+    full: Annotated[bool, typer.Option("--full", help="Fetch every plan, due or not.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    config: Config = None,
+    log_format: Format = LogFormat.text,
+) -> None:
+    """Archive every project once, now."""
+    from archiver.clock import SystemClock  # noqa: PLC0415 - heavy imports stand where they are used
+    from archiver.logs import configure  # noqa: PLC0415
+    from archiver.nightly import archive_all, exit_code, open_archive  # noqa: PLC0415
+    from archiver.settings import load_settings  # noqa: PLC0415
+
+    configure(log_format)
+    settings = load_settings(config)
+    settings.check_run()
+    engine, revision = open_archive(settings)
+    outcomes = _until_signal(archive_all(settings, engine, revision, SystemClock(), is_full=full))
+    if outcomes is None:
+        _say_error("told to stop; what was fetched is saved")
+        raise typer.Exit(1)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            _say_error(f"{outcome.project_id}: {outcome.error}")
+        elif outcome.result is not None and outcome.result.error:
+            _say_error(f"{outcome.project_id}: {outcome.result.error}")
+    results = [outcome.result for outcome in outcomes if outcome.result is not None]
+    code = exit_code(outcomes)
+    if as_json:
+        rows = [result.as_json() for result in results]
+        is_single = len(settings.project_ids) == 1 and len(rows) == 1
+        word = {0: "complete", 1: "partial"}.get(code, "failed")
+        typer.echo(json.dumps(rows[0] if is_single else {"outcome": word, "runs": rows}))
+    for result in [] if as_json else results:
+        counts = result.counts
+        typer.echo(
+            f"{result.project_id}  {result.outcome}: {counts.plans_listed} plans listed, "
+            f"{counts.plans_fetched} fetched ({counts.plans_changed} changed), {counts.plans_skipped} not due, "
+            f"{counts.plans_gone} gone, {counts.plans_failed} failed"
+        )
+    raise typer.Exit(code)
+
+
+@app.command()
+def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None:
+    """Stay up: run every night by ARCHIVER_SCHEDULE, and at once if the last night is still to do."""
+    from archiver.clock import SystemClock  # noqa: PLC0415
+    from archiver.logs import configure  # noqa: PLC0415
+    from archiver.nightly import open_archive  # noqa: PLC0415
+    from archiver.schedule import keep_nights  # noqa: PLC0415
+    from archiver.settings import load_settings  # noqa: PLC0415
+
+    configure(log_format)
+    settings = load_settings(config)
+    settings.check_run()
+    open_archive(settings)[0].dispose()
+    _until_signal(keep_nights(config, SystemClock()))
+
+
+@app.command()
+def simulate(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 8080,
+    seed: Annotated[int, typer.Option(help="Which history.")] = 7,
+    weeks: Annotated[int, typer.Option(help="How many weeks of it, up to now.", min=1, max=520)] = 8,
+) -> None:
+    """Serve a simulated ServiceStage on loopback, without an account."""
+    from archiver.clock import SystemClock  # noqa: PLC0415
+    from archiver.demo import last_monday  # noqa: PLC0415
+    from archiver.simulator import Simulator, build_history, serve_forever  # noqa: PLC0415
+
+    clock = SystemClock()
+    history = build_history(seed, ends_at=last_monday(clock.now(), weeks_on=1), weeks=weeks)
+
+    def announce(base_url: str) -> None:
+        typer.echo(f"export ARCHIVER_ENDPOINT={base_url}")
+        typer.echo(f"export ARCHIVER_PROJECT_ID={','.join(history.project_ids)}")
+        typer.echo("export ARCHIVER_TOKEN=any  # the simulator lets everyone in; now: archiver run")
+        sys.stdout.flush()
+
+    try:
+        _until_signal(serve_forever(Simulator(history, now=clock.now), port=port, announce=announce))
+    except OSError as error:
+        raise ArchiverError(f"can't serve on port {port}: {error.strerror}; try --port 0") from None
+
+
+@app.command()
+def demo(
+    directory: Annotated[Path, typer.Option("--directory", help="Where the demo is written.")] = Path("demo"),
+) -> None:
+    """Tell the whole story without an account: 8 weeks of simulated nights, archived, and the weekly report."""
+    from archiver.demo import run_demo  # noqa: PLC0415
+
+    for line in run_demo(directory):
+        typer.echo(line)
+
+
+@database_app.command()
+def upgrade(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for PostgreSQL; change nothing.")] = False,
+    config: Config = None,
+) -> None:
+    """Make or migrate the tables."""
+    from archiver import migrate  # noqa: PLC0415
+    from archiver.database import open_writer  # noqa: PLC0415
+    from archiver.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config)
+    url, schema = settings.database_url.get_secret_value(), settings.database_schema
+    if sql:
+        migrate.upgrade_sql(schema)
+        return
+    before, after = migrate.upgrade(open_writer(url, schema), url, schema)
+    typer.echo(f"schema at {after}" if before == after else f"schema migrated from {before or 'nothing'} to {after}")
+
+
+@database_app.command()
+def check(config: Config = None) -> None:
+    """Compare the database with the models; exit 1 where they differ."""
+    from archiver import migrate  # noqa: PLC0415
+    from archiver.database import connected, open_reader  # noqa: PLC0415
+    from archiver.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings(config)
+    url, schema = settings.database_url.get_secret_value(), settings.database_schema
+    with connected(open_reader(url, schema), url) as connection:
+        found = migrate.differences(connection, schema)
+    for line in found:
+        typer.echo(line)
+    typer.echo("the database differs from the models" if found else "the database equals the models")
+    raise typer.Exit(1 if found else 0)
+
+
+def _until_signal(work: Coroutine[Any, Any, _T]) -> _T | None:
+    """Run until done, or until SIGTERM or SIGINT cancels it, after what is in hand; then return None."""
+
+    async def watched() -> _T:
+        task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return asyncio.run(watched())
+    except asyncio.CancelledError:
+        return None
+
+
+def _say_error(message: str) -> None:
+    typer.echo(f"error: {message}", err=True)
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")[:300]
+
+
+def main() -> NoReturn:
+    """Run a command and exit: an error with a known course is one line, an unexpected one exits 70."""
+    code = 0
+    try:
+        app()
+    except ArchiverError as error:
+        _say_error(str(error))
+        code = error.exit_code
+    except BrokenPipeError:
+        # Whoever read the output has gone; nothing more may be written there, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if os.environ.get("ARCHIVER_DEBUG"):
+            raise
+        _say_error(f"unexpected {type(error).__name__}: {_first_line(error)} (ARCHIVER_DEBUG=1 shows where)")
+        code = 70
+    sys.exit(code)

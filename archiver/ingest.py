@@ -1,0 +1,383 @@
+"""One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any, TypeVar
+
+import stamina
+import structlog
+from sqlalchemy import Connection, Engine, exc
+
+from archiver.api.client import Answer, ReleaseApi
+from archiver.api.payloads import PlanItem, PlanList, WrongShapeError, decode
+from archiver.clock import Clock
+from archiver.database import first_line
+from archiver.due import RunOptions, is_due
+from archiver.errors import ApiError, ArchiverError, DatabaseError, GiveUpPlanError, GiveUpRunError, PlanGoneError
+from archiver.instants import instant_text
+from archiver.lease import HEARTBEAT_SECONDS, Lease, acquire
+from archiver.ledger import (
+    RunCounts,
+    close_run,
+    open_nights,
+    open_run,
+    save_failures,
+    settle_night,
+    write_weeks,
+)
+from archiver.mapping import text
+from archiver.store import (
+    KnownPlan,
+    Seen,
+    body_of,
+    is_body_news,
+    is_item_news,
+    load_known,
+    save_gone,
+    save_seen,
+)
+
+log = structlog.get_logger()
+
+SAVE_PLANS = 200
+SAVE_BYTES = 32 * 2**20
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class RunResult:
+    """How a run went."""
+
+    run_id: str
+    project_id: str
+    started_at: datetime
+    outcome: str = "running"
+    ended_at: datetime | None = None
+    counts: RunCounts = field(default_factory=RunCounts)
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `run --json` prints."""
+        return {
+            "run_id": self.run_id,
+            "project_id": self.project_id,
+            "outcome": self.outcome,
+            "started_at": instant_text(self.started_at),
+            "ended_at": None if self.ended_at is None else instant_text(self.ended_at),
+            **asdict(self.counts),
+            "error": self.error,
+        }
+
+
+async def archive_project(
+    engine: Engine, api: ReleaseApi, project_id: str, clock: Clock, options: RunOptions
+) -> RunResult:
+    """Archive one project once. Errors of the API end in the result; LeaseHeldError and DatabaseError are raised
+    where nothing was saved.
+    """
+    run = _Run(engine, api, project_id, clock, options)
+    await run.open()
+    async with run.kept_alive():
+        try:
+            await run.archive()
+        except asyncio.CancelledError:
+            run.stop("interrupted", "the run was told to stop; what it had fetched is saved")
+            raise
+        except ApiError as error:
+            run.fail(error)
+        except ArchiverError as error:
+            run.stop("partial" if run.has_saved else "failed", str(error))
+            if not run.has_saved:
+                raise
+        except BaseException:
+            run.stop("interrupted", "an unexpected error ended the run; what it had fetched is saved")
+            raise
+        finally:
+            await run.close()
+    return run.result
+
+
+class _Run:
+    """The state of one run: what is known, what is still to fetch, and what came of it."""
+
+    def __init__(self, engine: Engine, api: ReleaseApi, project_id: str, clock: Clock, options: RunOptions) -> None:
+        self.engine, self.api, self.project_id, self.clock, self.options = engine, api, project_id, clock, options
+        self.has_saved = self.is_incomplete = False
+        self.unreadable = 0
+        self.known: dict[str, KnownPlan] = {}
+        self.failures: list[tuple[str | None, ApiError]] = []
+        self.night_date: date | None = None
+        self.lease: Lease
+        self.result: RunResult
+
+    async def open(self) -> None:
+        """Take the lease, open the run's row, and load what is known, in one transaction."""
+
+        def begin(connection: Connection) -> tuple[Lease, str, date | None]:
+            lease = acquire(connection, f"project:{self.project_id}")
+            zone = self.options.night.zone
+            write_weeks(connection, ("UTC", zone.key), now)
+            night = open_nights(connection, self.project_id, self.options.night, now)
+            night_date = None if self.options.kind == "watch" else night
+            run_id = open_run(connection, self.project_id, self.options.kind, now, self.options.revision, night_date)
+            return lease, run_id, night_date
+
+        now = self.clock.now()
+        self.lease, run_id, self.night_date = await asyncio.to_thread(_in_transaction, self.engine, begin)
+        self.result = RunResult(run_id, self.project_id, now)
+        log.info("ingest.run_started", run_id=run_id, project_id=self.project_id, kind=self.options.kind)
+
+    @contextlib.asynccontextmanager
+    async def kept_alive(self) -> AsyncIterator[None]:
+        """Prolong the lease while the run is at work, and give it back after."""
+
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(HEARTBEAT_SECONDS)
+                with contextlib.suppress(ArchiverError):  # the next commit finds out for itself
+                    await asyncio.to_thread(_in_transaction, self.engine, self.lease.confirm)
+
+        heartbeat = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            heartbeat.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await heartbeat
+            with contextlib.suppress(exc.SQLAlchemyError):
+                await asyncio.to_thread(self.lease.release, self.engine)
+
+    async def archive(self) -> None:
+        """List, decide, fetch and save, tombstone."""
+        deadline = asyncio.get_running_loop().time() + self.options.run_seconds
+        self.known = await self._transact(lambda connection: load_known(connection, self.project_id))
+        try:
+            async with asyncio.timeout_at(deadline):
+                listing, answer = await self.api.list_release_plans()
+        except TimeoutError:
+            raise GiveUpRunError("the list did not come within ARCHIVER_RUN_SECONDS", stage="list") from None
+        listed = self._read_list(listing, answer)
+        due = self._decide(listed, answer.captured_at)
+        await self._fetch_all(due, deadline)
+        if listing.is_whole and not self.unreadable:
+            absent = [
+                plan_id for plan_id, state in self.known.items() if plan_id not in listed and state.gone_at is None
+            ]
+            for start in range(0, len(absent), SAVE_PLANS):
+                await self._save_gone(absent[start : start + SAVE_PLANS], answer.captured_at)
+        else:
+            self._note(f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)")
+            self.is_incomplete = True
+
+    def _read_list(self, listing: PlanList, answer: Answer) -> dict[str, Seen]:
+        """Read the items, by plan id; the last one wins where a plan stands in the list twice."""
+        listed: dict[str, Seen] = {}
+        for position, raw in enumerate(listing.release_plans):
+            content = bytes(raw)
+            try:
+                item = decode(content, PlanItem)
+                plan_id = text(item.id)
+            except WrongShapeError:
+                item, plan_id = PlanItem(), None
+            if plan_id is None:
+                self.unreadable += 1
+                name = f"missing:{text(item.name) or position}"
+                error = GiveUpPlanError("the list holds an item without an id", stage="list", body=content)
+                self.failures.append((name, error))
+                continue
+            listed[plan_id] = Seen(plan_id, item, body_of(content, answer.captured_at))
+        self.result.counts.plans_listed = len(listed) + self.unreadable
+        self.result.counts.plans_failed = self.unreadable
+        return listed
+
+    def _decide(self, listed: dict[str, Seen], now: datetime) -> list[Seen]:
+        night = self.night_date or now.date()
+        due = [
+            seen
+            for seen in listed.values()
+            if is_due(
+                self.known.get(seen.plan_id),
+                seen.item_body.canonical_sha256,
+                text(seen.item.status),
+                night,
+                now,
+                self.options,
+            )
+        ]
+        self.result.counts.plans_skipped = len(listed) - len(due)
+        return due
+
+    async def _fetch_all(self, due: list[Seen], deadline: float) -> None:
+        """Fetch with bounded concurrency, saving whole plans on the way; what is left at the end has failed."""
+        waiting = iter(due)
+        answered: asyncio.Queue[Seen | None] = asyncio.Queue()
+        room = asyncio.Semaphore(2 * SAVE_PLANS)
+        tried: set[str] = set()
+        stopped: ApiError | None = None
+
+        async def fetch() -> None:
+            for seen in waiting:
+                await room.acquire()
+                await self._fetch_one(seen)
+                tried.add(seen.plan_id)
+                answered.put_nowait(seen)
+
+        async def fetch_together() -> None:
+            nonlocal stopped
+            try:
+                async with asyncio.timeout_at(deadline), asyncio.TaskGroup() as group:
+                    for _ in range(min(self.options.concurrency, len(due))):
+                        group.create_task(fetch())
+            except TimeoutError:
+                stopped = GiveUpPlanError("the run reached ARCHIVER_RUN_SECONDS first", stage="not_tried")
+            except ExceptionGroup as errors:
+                stopped = next((error for error in errors.exceptions if isinstance(error, GiveUpRunError)), None)
+                if stopped is None:
+                    raise
+            finally:
+                answered.put_nowait(None)
+
+        fetching = asyncio.create_task(fetch_together())
+        try:
+            await self._save_as_they_come(answered, room)
+            await fetching
+        finally:
+            fetching.cancel()
+            await asyncio.gather(fetching, return_exceptions=True)
+        if stopped is not None:
+            self._note(str(stopped))
+            left = [seen for seen in due if seen.plan_id not in tried]
+            await self._save([], [(seen.plan_id, _not_tried(stopped)) for seen in left])
+            self.result.counts.plans_failed += len(left)
+            if not self.has_saved:
+                raise stopped
+
+    async def _fetch_one(self, seen: Seen) -> None:
+        try:
+            info, answer = await self.api.fetch_deploy_info(seen.plan_id)
+        except PlanGoneError:
+            seen.gone_at = self.clock.now()
+        except GiveUpPlanError as error:
+            self.failures.append((seen.plan_id, error))
+            self.result.counts.plans_failed += 1
+            log.warning("ingest.plan_failed", plan_id=seen.plan_id, stage=error.stage, error=str(error))
+        else:
+            seen.info, seen.info_body = info, body_of(answer.body, answer.captured_at)
+
+    async def _save_as_they_come(self, answered: "asyncio.Queue[Seen | None]", room: asyncio.Semaphore) -> None:
+        batch: list[Seen] = []
+        size_bytes = 0
+        while (seen := await answered.get()) is not None:
+            batch.append(seen)
+            room.release()
+            size_bytes += 0 if seen.info_body is None else len(seen.info_body.content)
+            if len(batch) >= SAVE_PLANS or size_bytes >= SAVE_BYTES:
+                await self._save(batch, self._take_failures())
+                batch, size_bytes = [], 0
+        await self._save(batch, self._take_failures())
+
+    def _take_failures(self) -> list[tuple[str | None, ApiError]]:
+        taken, self.failures = self.failures, []
+        return taken
+
+    async def _save(self, batch: list[Seen], failures: list[tuple[str | None, ApiError]]) -> None:
+        """Save plans and failures in one transaction, and count them."""
+        if not batch and not failures:
+            return
+        now = self.clock.now()
+        run_id = self.result.run_id
+
+        def write(connection: Connection) -> None:
+            save_seen(connection, self.project_id, run_id, batch, self.known, now)
+            save_failures(connection, self.project_id, run_id, failures, now)
+
+        await self._transact(write)
+        self.has_saved = self.has_saved or bool(batch)
+        counts = self.result.counts
+        for seen in batch:
+            state = self.known.get(seen.plan_id)
+            if seen.gone_at is not None:
+                counts.plans_gone += state is None or state.gone_at is None
+            elif seen.info is not None:
+                counts.plans_fetched += 1
+                is_news = is_item_news(seen, state) or is_body_news(seen, state)
+                counts.plans_changed += is_news
+                counts.plans_unchanged += not is_news
+        log.info("ingest.plans_saved", run_id=run_id, plan_count=len(batch), failure_count=len(failures))
+
+    async def _save_gone(self, plan_ids: list[str], at: datetime) -> None:
+        run_id = self.result.run_id
+        gone = await self._transact(lambda connection: save_gone(connection, self.project_id, run_id, plan_ids, at))
+        self.result.counts.plans_gone += gone
+        self.has_saved = True
+
+    async def _transact(self, work: Callable[[Connection], _T]) -> _T:
+        """Run a transaction beside the event loop, and check in it that the lease is still ours."""
+
+        def fenced(connection: Connection) -> _T:
+            self.lease.confirm(connection)
+            return work(connection)
+
+        return await asyncio.to_thread(_in_transaction, self.engine, fenced)
+
+    def _note(self, error: str) -> None:
+        self.result.error = self.result.error or error
+
+    def fail(self, error: ApiError) -> None:
+        """The run can't go on: nothing was saved, unless it was."""
+        self.stop("partial" if self.has_saved else "failed", str(error))
+        if self.result.counts.plans_listed == 0:
+            self.failures.append((None, error))
+
+    def stop(self, outcome: str, error: str) -> None:
+        """Set how the run ended."""
+        self.result.outcome = outcome
+        self._note(error)
+
+    async def close(self) -> None:
+        """Write how the run ended, if the lease is still ours and the database answers."""
+        result, counts = self.result, self.result.counts
+        counts.requests, counts.retries = self.api.counts.requests, self.api.counts.retries
+        if result.outcome == "running":
+            is_partial = counts.plans_failed > 0 or self.is_incomplete
+            result.outcome = "partial" if is_partial else "complete"
+        if counts.plans_failed:
+            self._note(f"{counts.plans_failed} of {counts.plans_listed} plans could not be archived")
+        result.ended_at = ended_at = self.clock.now()
+        failures = self._take_failures()
+
+        def write(connection: Connection) -> None:
+            save_failures(connection, self.project_id, result.run_id, failures, ended_at)
+            close_run(connection, result.run_id, result.outcome, ended_at, counts, result.error)
+            if self.night_date is not None:
+                settle_night(connection, self.project_id, self.night_date, result.run_id, result.outcome)
+
+        try:
+            await self._transact(write)
+        except ArchiverError as error:
+            # The next run finds the row still open, and marks it interrupted.
+            log.warning("ingest.run_not_closed", run_id=result.run_id, error=str(error))
+            result.outcome = "partial" if self.has_saved else "failed"
+        log.info("ingest.run_ended", run_id=result.run_id, outcome=result.outcome, **asdict(counts))
+
+
+def _not_tried(cause: ApiError) -> ApiError:
+    return GiveUpPlanError(f"not tried: {cause}", stage="not_tried", error_code=cause.error_code, status=cause.status)
+
+
+def _in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+    """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
+    try:
+        for attempt in stamina.retry_context(on=_is_passing, attempts=5, timeout=60):
+            with attempt, engine.begin() as connection:
+                return work(connection)
+    except exc.DBAPIError as error:
+        raise DatabaseError(f"the database failed: {first_line(error)}") from error
+    raise AssertionError("unreachable: the last attempt raises")
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, exc.OperationalError) and (error.connection_invalidated or "locked" in str(error.orig))

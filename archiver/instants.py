@@ -1,0 +1,44 @@
+"""How instants are written and stored: UTC, to the millisecond."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Dialect, Text, TypeDecorator
+from sqlalchemy.dialects.postgresql import TIMESTAMP
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant: `timestamptz` on PostgreSQL, `YYYY-MM-DDTHH:MM:SS.mmmZ` text on SQLite.
+
+    The text sorts as time does, and SQLite's date functions read it. Naive values are refused.
+    """
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Choose the column type."""
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(TIMESTAMP(timezone=True))
+        return dialect.type_descriptor(Text())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        """Refuse a naive instant; write the rest in UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"a naive datetime {value} can't be stored: say its zone")
+        value = value.astimezone(UTC)
+        return value if dialect.name == "postgresql" else instant_text(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Read an aware UTC instant."""
+        del dialect
+        if isinstance(value, str):
+            return datetime.fromisoformat(value)
+        return None if value is None else value.astimezone(UTC)
+
+
+def instant_text(instant: datetime) -> str:
+    """Write an instant as the SQLite archive and the reports do, `2026-11-24T02:15:00.000Z`."""
+    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"

@@ -1,0 +1,139 @@
+"""Migrations: bringing an archive to this program's schema, and telling whether it is there."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util.exc import CommandError
+from sqlalchemy import Connection, Engine, exc, inspect, text
+
+from archiver.database import connected, first_line, is_sqlite, parse_url, sqlite_path
+from archiver.errors import DatabaseError
+from archiver.schema import metadata
+
+_BESIDE = Path(__file__).parent
+# Inside a wheel the migrations lie in the package, in a checkout at its top.
+SCRIPTS = next(place for place in (_BESIDE / "migrations", _BESIDE.parent / "migrations") if place.is_dir())
+
+
+def alembic_config(**attributes: Any) -> Config:
+    """Return alembic's configuration, with `connection` and `schema` handed to `migrations/env.py`."""
+    config = Config(attributes=attributes)
+    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def head_revision() -> str:
+    """Return the newest migration this program knows."""
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
+    if head is None:
+        raise DatabaseError(f"no migrations in {SCRIPTS}: the installation is broken; install it again")
+    return head
+
+
+def current_revision(connection: Connection, schema: str) -> str | None:
+    """Return the migration the archive is at; None where there is no archive."""
+    place = schema if connection.dialect.name == "postgresql" else None
+    if not inspect(connection).has_table("alembic_version", schema=place):
+        return None
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def check_revision(connection: Connection, schema: str) -> str:
+    """Return the archive's revision if it is this program's; DatabaseError saying what to do if not."""
+    current, head = current_revision(connection, schema), head_revision()
+    if current == head:
+        return head
+    if current is None:
+        raise DatabaseError("the database holds no archive yet: run `archiver database upgrade`")
+    known = {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    if current in known:
+        raise DatabaseError(
+            f"the archive's schema is at {current}, this program needs {head}: run `archiver database upgrade`"
+        )
+    raise DatabaseError(
+        f"the archive's schema {current} is newer than this program ({head}): install a newer release-archiver"
+    )
+
+
+def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
+    """Bring the archive to this program's schema, in one transaction; return (revision before, after).
+
+    An SQLite archive with something in it is copied first, to `<file>.before-<revision>`, and the copy is verified.
+    """
+    with connected(engine, url) as connection:
+        before = current_revision(connection, schema)
+    head = head_revision()
+    if before == head:
+        return before, head
+    parsed = parse_url(url)
+    if before is not None:
+        with connected(engine, url) as connection:
+            _refuse_newer(connection, schema)
+        if is_sqlite(parsed):
+            back_up(sqlite_path(parsed), sqlite_path(parsed).with_name(f"{sqlite_path(parsed).name}.before-{head}"))
+    try:
+        with _ddl_transaction(engine, schema) as connection:
+            command.upgrade(alembic_config(connection=connection, schema=schema), "head")
+    except (exc.DBAPIError, CommandError) as error:
+        raise DatabaseError(f"the migration to {head} failed and changed nothing: {first_line(error)}") from None
+    return before, head
+
+
+def differences(connection: Connection, schema: str) -> list[str]:
+    """List what stands in the database otherwise than in the models; none means equal."""
+    place = schema if connection.dialect.name == "postgresql" else None
+    if place:
+        connection.dialect.default_schema_name = place
+    context = MigrationContext.configure(connection, opts={"compare_type": True})
+    return [str(difference) for difference in compare_metadata(context, metadata)]
+
+
+def upgrade_sql(schema: str) -> None:
+    """Print the migrations as SQL for PostgreSQL, for a database administrator to run."""
+    command.upgrade(alembic_config(schema=schema), "head", sql=True)
+
+
+def back_up(source: Path, target: Path) -> None:
+    """Copy an SQLite archive while it may be in use, and verify the copy. DatabaseError if it is not sound."""
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
+        reader.backup(writer)
+        verdict = writer.execute("PRAGMA integrity_check").fetchone()[0]
+    if verdict != "ok":
+        raise DatabaseError(f"the copy {target} is not sound ({verdict}): nothing was migrated")
+
+
+def _refuse_newer(connection: Connection, schema: str) -> None:
+    try:
+        check_revision(connection, schema)
+    except DatabaseError as error:
+        if "newer" in str(error):
+            raise
+
+
+@contextmanager
+def _ddl_transaction(engine: Engine, schema: str) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            with connection.begin():
+                exists = connection.execute(
+                    text("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :schema"), {"schema": schema}
+                ).scalar()
+                # Asked first: CREATE SCHEMA IF NOT EXISTS needs the right to create one even where it exists.
+                if not exists:
+                    connection.execute(text(f'CREATE SCHEMA "{schema}"'))
+                connection.dialect.default_schema_name = schema
+                yield connection
+        else:
+            with connection.begin():
+                yield connection

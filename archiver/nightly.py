@@ -1,0 +1,127 @@
+"""A night: settings, API client and store put together, and every project archived once."""
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+import httpx
+from sqlalchemy import Engine
+
+from archiver.api.auth import IamUser, PasswordToken, ready_token
+from archiver.api.client import Limits, ReleaseApi
+from archiver.api.signing import Signer
+from archiver.api.throttle import Throttle
+from archiver.api.transport import open_http
+from archiver.clock import Clock
+from archiver.database import connected, is_sqlite, open_writer, parse_url
+from archiver.due import RunOptions
+from archiver.errors import ArchiverError, LeaseHeldError
+from archiver.ingest import RunResult, archive_project
+from archiver.ledger import Night
+from archiver.migrate import check_revision, upgrade
+from archiver.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectOutcome:
+    """What became of one project: its run, or why there was none."""
+
+    project_id: str
+    result: RunResult | None = None
+    error: ArchiverError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 complete, 1 in part, 3 not done, 75 held by another process."""
+        if self.error is not None:
+            return self.error.exit_code
+        return {"complete": 0, "failed": 3}.get(self.result.outcome if self.result else "failed", 1)
+
+
+def exit_code(outcomes: list[ProjectOutcome]) -> int:
+    """Sum up: 75 if all are held by others, 0 if the rest is complete, 3 if none of it saved anything, else 1."""
+    codes = [outcome.exit_code for outcome in outcomes if not isinstance(outcome.error, LeaseHeldError)]
+    if not codes:
+        return LeaseHeldError.exit_code
+    if all(code == 0 for code in codes):
+        return 0
+    return next((code for code in codes if code != 0), 0) if len(set(codes)) == 1 else 1
+
+
+def open_archive(settings: Settings) -> tuple[Engine, str]:
+    """Open the archive to write: an SQLite one is made and migrated as needed, a PostgreSQL one must be at head."""
+    url, schema = settings.database_url.get_secret_value(), settings.database_schema
+    engine = open_writer(url, schema)
+    if is_sqlite(parse_url(url)):
+        return engine, upgrade(engine, url, schema)[1]
+    with connected(engine, url) as connection:
+        return engine, check_revision(connection, schema)
+
+
+async def archive_all(
+    settings: Settings, engine: Engine, revision: str, clock: Clock, *, kind: str = "manual", is_full: bool = False
+) -> list[ProjectOutcome]:
+    """Archive every project of the settings, one after the other; one that fails never stops the others."""
+    limits = Limits(
+        timeout_seconds=settings.timeout_seconds,
+        list_timeout_seconds=settings.list_timeout_seconds,
+        retry_seconds=settings.retry_seconds,
+    )
+    options = RunOptions(
+        kind=kind,
+        night=Night(settings.schedule, ZoneInfo(settings.timezone)),
+        revision=revision,
+        is_full=is_full,
+        concurrency=settings.concurrency,
+        run_seconds=settings.run_seconds,
+        recheck_days=settings.recheck_days,
+        sweep_days=settings.sweep_days,
+    )
+    throttle = Throttle(settings.requests_per_second)
+    proxy = settings.proxy.get_secret_value() if settings.proxy else None
+    outcomes = []
+    async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=settings.concurrency) as http:
+        for project_id in settings.project_ids:
+            auth = _auth(settings, project_id, http, throttle, clock, limits)
+            api = ReleaseApi(
+                http,
+                settings.service_endpoint(),
+                project_id,
+                auth=auth,
+                throttle=throttle,
+                clock=clock,
+                limits=limits,
+            )
+            try:
+                result = await archive_project(engine, api, project_id, clock, options)
+                outcomes.append(ProjectOutcome(project_id, result=result))
+            except ArchiverError as error:
+                outcomes.append(ProjectOutcome(project_id, error=error))
+    return outcomes
+
+
+def _auth(  # noqa: PLR0913, PLR0917 - the parts it is put together from
+    settings: Settings, project_id: str, http: httpx.AsyncClient, throttle: Throttle, clock: Clock, limits: Limits
+) -> httpx.Auth:
+    def secret(name: str) -> str:
+        value = getattr(settings, name)
+        return "" if value is None else str(value.get_secret_value())
+
+    if settings.credential_kind == "token":
+        return ready_token(secret("token"))
+    if settings.credential_kind == "key":
+        return Signer(
+            secret("access_key"),
+            secret("secret_key"),
+            clock=clock,
+            project_id=project_id,
+            security_token=secret("security_token") or None,
+        )
+    user = IamUser(
+        settings.token_endpoint(),
+        secret("iam_user"),
+        secret("iam_password"),
+        secret("iam_domain"),
+        project_id,
+        settings.region,
+    )
+    return PasswordToken(user, http=http, throttle=throttle, clock=clock, limits=limits)

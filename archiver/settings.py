@@ -1,0 +1,282 @@
+"""The settings: the only reader of the environment, of `archiver.toml` and of secret files."""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings.exceptions import SettingsError as SourceError
+
+from archiver.errors import SettingsError
+
+PREFIX = "ARCHIVER_"
+_FROM_FILE = (
+    "database_url",
+    "token",
+    "iam_user",
+    "iam_password",
+    "iam_domain",
+    "access_key",
+    "secret_key",
+    "security_token",
+)
+_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+
+CredentialKind = Literal["token", "password", "key"]
+_KINDS: dict[CredentialKind, tuple[str, ...]] = {
+    "token": ("token",),
+    "password": ("iam_user", "iam_password", "iam_domain"),
+    "key": ("access_key", "secret_key", "security_token"),
+}
+_OPTIONAL = ("security_token",)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _check_endpoint(value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL; write https://host") from None
+    if not host or parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must be https://host, with a port or a path prefix at most")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+        raise ValueError("must begin with https:// (http:// only for this machine's loopback)")
+    return value.rstrip("/")
+
+
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(f"{value!r} is no time zone; write an IANA name such as Europe/Berlin") from None
+    return value
+
+
+def _check_schedule(value: str) -> str:
+    from archiver.nights import cron_trigger  # noqa: PLC0415 - the scheduler is loaded only where a schedule is read
+
+    cron_trigger(value, ZoneInfo("UTC"))
+    return value
+
+
+def _check_identifier(value: str) -> str:
+    if not _IDENTIFIER.fullmatch(value):
+        raise ValueError(f"{value!r} is no schema name; use lower-case letters, digits and _")
+    return value
+
+
+def _check_region(value: str | None) -> str | None:
+    if value is not None and not _REGION.fullmatch(value):
+        raise ValueError(f"{value!r} is no region; write one such as cn-north-4")
+    return value
+
+
+def _check_database(value: SecretStr) -> SecretStr:
+    scheme = value.get_secret_value().split(":", 1)[0]
+    if scheme not in ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"):
+        raise ValueError(f"must be sqlite:///FILE or postgresql+psycopg://…, not {scheme}:…")
+    return value
+
+
+Endpoint = Annotated[str | None, AfterValidator(_check_endpoint)]
+
+
+class Settings(BaseSettings):
+    """All settings, each `ARCHIVER_<NAME>` or `<name>` in `archiver.toml`. Secrets show as stars."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    database_url: Annotated[SecretStr, AfterValidator(_check_database)] = SecretStr("sqlite:///archive.db")
+    database_schema: Annotated[str, AfterValidator(_check_identifier)] = "release_archive"
+    endpoint: Endpoint = None
+    region: Annotated[str | None, AfterValidator(_check_region)] = None
+    project_id: str | None = None
+    token: SecretStr | None = None
+    iam_endpoint: Endpoint = None
+    iam_user: SecretStr | None = None
+    iam_password: SecretStr | None = None
+    iam_domain: SecretStr | None = None
+    access_key: SecretStr | None = None
+    secret_key: SecretStr | None = None
+    security_token: SecretStr | None = None
+    concurrency: int = Field(8, ge=1, le=256)
+    requests_per_second: float = Field(20, ge=0)
+    timeout_seconds: float = Field(30, gt=0)
+    list_timeout_seconds: float = Field(300, gt=0)
+    retry_seconds: float = Field(120, ge=0)
+    run_seconds: float = Field(14400, gt=0)
+    recheck_days: int = Field(14, ge=0)
+    sweep_days: int = Field(30, ge=0)
+    watch_minutes: int = Field(0, ge=0)
+    schedule: Annotated[str, AfterValidator(_check_schedule)] = "15 2 * * *"
+    timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
+    notify_urls: SecretStr | None = None
+    proxy: SecretStr | None = None
+    ca_bundle: Path | None = None
+
+    @property
+    def project_ids(self) -> list[str]:
+        """The projects, in the order given, each once."""
+        parts = [part.strip() for part in (self.project_id or "").split(",")]
+        return list(dict.fromkeys(part for part in parts if part))
+
+    @property
+    def credential_kind(self) -> CredentialKind | None:
+        """Which kind of credentials is set, if any."""
+        return next((kind for kind in _KINDS if _given(self, kind)), None)
+
+    def service_endpoint(self) -> str:
+        """ServiceStage's base URL, or SettingsError."""
+        if self.endpoint is None and self.region is None:
+            raise SettingsError(f"no endpoint: set {PREFIX}REGION (such as cn-north-4) or {PREFIX}ENDPOINT")
+        return self.endpoint or f"https://servicestage.{self.region}.myhuaweicloud.com"
+
+    def token_endpoint(self) -> str:
+        """IAM's base URL, or SettingsError."""
+        if self.iam_endpoint is None and self.region is None:
+            raise SettingsError(f"no IAM endpoint: set {PREFIX}REGION or {PREFIX}IAM_ENDPOINT")
+        return self.iam_endpoint or f"https://iam.{self.region}.myhuaweicloud.com"
+
+    def check_run(self) -> None:
+        """Raise SettingsError unless everything that a run needs is there."""
+        if not self.project_ids:
+            raise SettingsError(f"no project: set {PREFIX}PROJECT_ID (several parted by commas)")
+        self.service_endpoint()
+        kind = self.credential_kind
+        if kind is None:
+            raise SettingsError(
+                f"no credentials: set {PREFIX}ACCESS_KEY and {PREFIX}SECRET_KEY, or {PREFIX}TOKEN, "
+                f"or {PREFIX}IAM_USER, {PREFIX}IAM_PASSWORD and {PREFIX}IAM_DOMAIN"
+            )
+        if kind == "password":
+            self.token_endpoint()
+        if self.ca_bundle is not None and not self.ca_bundle.is_file():
+            raise SettingsError(f"{PREFIX}CA_BUNDLE: there is no file {self.ca_bundle}")
+
+
+def _given(settings: Settings, kind: CredentialKind) -> list[str]:
+    return [name for name in _KINDS[kind] if getattr(settings, name) is not None]
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _check_credentials(settings: Settings) -> None:
+    """Refuse two kinds of credentials at once, and a kind that is only half there."""
+    given = {kind: names for kind in _KINDS if (names := _given(settings, kind))}
+    if len(given) > 1:
+        listed = " and ".join(_variable(names[0]) for names in given.values())
+        raise SettingsError(f"{listed} are two kinds of credentials: keep one and unset the other")
+    for kind, names in given.items():
+        missing = [name for name in _KINDS[kind] if name not in names and name not in _OPTIONAL]
+        if missing:
+            raise SettingsError(f"{_variable(names[0])} is set but {_variable(missing[0])} is not: set both")
+
+
+class _SecretFiles(PydanticBaseSettingsSource):
+    """`ARCHIVER_<NAME>_FILE`: the value is what the file holds, read afresh each time settings are loaded."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Read one field's file."""
+        del field
+        variable = f"{_variable(field_name)}_FILE"
+        path = os.environ.get(variable) if field_name in _FROM_FILE else None
+        if not path:
+            return None, field_name, False
+        if os.environ.get(_variable(field_name)):
+            raise SettingsError(f"{variable} and {_variable(field_name)} are both set: keep one")
+        try:
+            return Path(path).read_text("utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise SettingsError(f"{variable}: can't read {path}: {reason}") from None
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the files give."""
+        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in values.items() if value}
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Load the settings: environment, then secret files, then the TOML file, then the vendor SDK's variables.
+
+    Raises SettingsError naming the variable and what to do.
+    """
+    path = config or Path("archiver.toml")
+    if config is not None and not config.is_file():
+        raise SettingsError(f"--config: there is no file {config}")
+
+    class Sourced(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            del dotenv_settings, file_secret_settings
+            toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
+            return (init_settings, env_settings, _SecretFiles(settings_cls), toml)
+
+    try:
+        settings: Settings = Sourced()
+    except ValidationError as error:
+        raise SettingsError(_one_line(error, path)) from None
+    except (ValueError, SourceError, OSError) as error:
+        raise SettingsError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
+    _check_credentials(settings)
+    return _with_vendor_names(settings)
+
+
+def _with_vendor_names(settings: Settings) -> Settings:
+    """Fill what is missing from the variables that the vendor's SDK reads; keys only as a set of their own."""
+    names = {"project_id": "PROJECT_ID", "iam_endpoint": "IAM_ENDPOINT"}
+    found: dict[str, Any] = {
+        name: value
+        for name, variable in names.items()
+        if getattr(settings, name) is None and (value := os.environ.get(f"HUAWEICLOUD_SDK_{variable}"))
+    }
+    if "iam_endpoint" in found:
+        try:
+            found["iam_endpoint"] = _check_endpoint(found["iam_endpoint"])
+        except ValueError as error:
+            raise SettingsError(f"HUAWEICLOUD_SDK_IAM_ENDPOINT {error}") from None
+    if settings.credential_kind is None:
+        keys = {"access_key": "AK", "secret_key": "SK", "security_token": "SECURITY_TOKEN"}
+        for name, variable in keys.items():
+            if value := os.environ.get(f"HUAWEICLOUD_SDK_{variable}"):
+                found[name] = SecretStr(value)
+    settings = settings.model_copy(update=found)
+    if (settings.access_key is None) != (settings.secret_key is None):
+        raise SettingsError("HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together: set both, or neither")
+    return settings
+
+
+def _one_line(error: ValidationError, path: Path) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else "settings"
+    if first["type"] == "extra_forbidden":
+        return f"{path}: unknown setting {name!r}; the names are those of the README's settings table"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{_variable(name)} {message[:1].lower()}{message[1:]}"

@@ -1,0 +1,292 @@
+"""What is kept: loads a project's state and the history of its plans, and saves what a run saw of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import zstandard
+from sqlalchemy import Connection, bindparam, select, update
+
+from archiver.api.payloads import DeployInfo, PlanItem, canonical
+from archiver.history import PlanHistory, Sighting
+from archiver.mapping import Row, epoch_ms, key_of
+from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
+from archiver.writing import upsert
+
+_TICK = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPlan:
+    """What decides whether a plan is fetched, and whether what came is new."""
+
+    plan_id: str
+    list_snapshot_id: str | None
+    list_item_sha256: str | None
+    deploy_snapshot_id: str | None
+    deploy_info_sha256: str | None
+    settled_at: datetime | None
+    recheck_from_at: datetime | None
+    gone_at: datetime | None
+    listed_at: datetime | None
+    fetched_at: datetime | None
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """One raw body as it came, and when."""
+
+    content: bytes
+    canonical_sha256: str
+    captured_at: datetime
+
+
+@dataclass(slots=True)
+class Seen:
+    """What a run saw of one plan: its list item, and its deployment information, its absence, or neither."""
+
+    plan_id: str
+    item: PlanItem
+    item_body: Body
+    info: DeployInfo | None = None
+    info_body: Body | None = None
+    gone_at: datetime | None = None
+
+
+def body_of(content: bytes, captured_at: datetime) -> Body:
+    """Hash a body that decodes."""
+    return Body(content, sha256(canonical(content)).hexdigest(), captured_at)
+
+
+def load_known(connection: Connection, project_id: str) -> dict[str, KnownPlan]:
+    """Load the state of every plan of a project, by plan id."""
+    columns = [plans.c[name] for name in KnownPlan.__slots__]
+    rows = connection.execute(select(*columns).where(plans.c.project_id == project_id))
+    return {row[0]: KnownPlan(*row) for row in rows}
+
+
+def load_histories(connection: Connection, project_id: str, plan_ids: Sequence[str]) -> dict[str, PlanHistory]:
+    """Load all that is known of some plans of a project; of an unknown plan, nothing."""
+    histories = {plan_id: PlanHistory(project_id, plan_id) for plan_id in plan_ids}
+    if not plan_ids:
+        return histories
+    for table in (plans, components, job_attempts, rollbacks):
+        matching = (table.c.project_id == project_id, table.c.plan_id.in_(plan_ids))
+        order = [table.c[name] for name in ("first_seen_at", table.primary_key.columns.keys()[0])]
+        for found in connection.execute(select(table).where(*matching).order_by(*order)).mappings():
+            row = dict(found)
+            history = histories[row["plan_id"]]
+            if table is plans:
+                history.plan = row
+            elif table is components:
+                history.components[row["component_id"], row["batch"]] = row
+            else:
+                (history.attempts if table is job_attempts else history.rollbacks).add(row)
+    return histories
+
+
+def save_seen(
+    connection: Connection,
+    project_id: str,
+    run_id: str,
+    seen: Sequence[Seen],
+    known: dict[str, KnownPlan],
+    now: datetime,
+) -> None:
+    """Save what was seen of some plans, each plan whole, within the caller's transaction.
+
+    A plan that shows nothing new only has its times of sight moved.
+    """
+    quiet = [one for one in seen if _is_quiet(one, known.get(one.plan_id))]
+    quiet_ids = {one.plan_id for one in quiet}
+    _move_times_of_sight(connection, project_id, quiet, known)
+    news = [one for one in seen if one.plan_id not in quiet_ids]
+    histories = load_histories(connection, project_id, [one.plan_id for one in news if one.plan_id in known])
+    new_snapshots: list[Row] = []
+    seen_again: list[Row] = []
+    gone: list[str] = []
+    for one in news:
+        history = histories.setdefault(one.plan_id, PlanHistory(project_id, one.plan_id))
+        fold = _Fold(history, run_id, now, new_snapshots, seen_again)
+        fold.take_in(one)
+        if one.gone_at is not None and history.see_gone(one.gone_at, run_id):
+            gone.append(one.plan_id)
+    _write(connection, histories.values(), new_snapshots)
+    _extend(connection, seen_again)
+    _close_ranges(connection, histories, gone, run_id)
+
+
+def save_gone(connection: Connection, project_id: str, run_id: str, plan_ids: Sequence[str], at: datetime) -> int:
+    """Tombstone the plans that a complete list no longer held; return how many were not gone before."""
+    histories = load_histories(connection, project_id, plan_ids)
+    gone = [plan_id for plan_id, history in histories.items() if history.see_gone(at, run_id)]
+    _write(connection, [histories[plan_id] for plan_id in gone], [])
+    _close_ranges(connection, histories, gone, run_id)
+    return len(gone)
+
+
+def is_item_news(one: Seen, known: KnownPlan | None) -> bool:
+    """Whether the list item is new, changed, or back after the plan had gone.
+
+    A plan that is gone and still answers 404, or not at all, is not back.
+    """
+    if known is None or known.list_item_sha256 != one.item_body.canonical_sha256:
+        return True
+    return known.gone_at is not None and one.info is not None
+
+
+def is_body_news(one: Seen, known: KnownPlan | None) -> bool:
+    """Whether the deployment information is new."""
+    return one.info_body is not None and (known is None or known.deploy_info_sha256 != one.info_body.canonical_sha256)
+
+
+def _is_quiet(one: Seen, known: KnownPlan | None) -> bool:
+    becomes_gone = one.gone_at is not None and (known is None or known.gone_at is None)
+    return not (is_item_news(one, known) or is_body_news(one, known) or becomes_gone)
+
+
+@dataclass(slots=True)
+class _Fold:
+    """One plan taking in what was seen, and the snapshots that come of it."""
+
+    history: PlanHistory
+    run_id: str
+    recorded_at: datetime
+    new_snapshots: list[Row]
+    seen_again: list[Row]
+
+    def take_in(self, one: Seen) -> None:
+        row = self.history.plan
+        was_gone = row is not None and row["gone_at"] is not None
+        is_same_item = row is not None and row["list_item_sha256"] == one.item_body.canonical_sha256
+        if not is_same_item or (was_gone and one.info is not None):
+            self.history.see_item(one.item, self._snapshot("list_item", one.item_body))
+        elif row is not None and one.info_body is not None:
+            self.seen_again.append({"id": row["list_snapshot_id"], "at": one.item_body.captured_at})
+        if one.info is None or one.info_body is None:
+            return
+        row = self.history.plan
+        if row is not None and row["deploy_info_sha256"] == one.info_body.canonical_sha256:
+            self.history.see_again(one.info_body.captured_at)
+            self._touch_shown()
+            self.seen_again.append({"id": row["deploy_snapshot_id"], "at": one.info_body.captured_at})
+        else:
+            self.history.see_deploy_info(one.info, self._snapshot("deploy_info", one.info_body))
+
+    def _touch_shown(self) -> None:
+        history, row = self.history, self.history.plan or {}
+        history.touched_components.update(
+            {component["component_key"]: component for component in history.components.values()}
+        )
+        for jobs in (history.attempts, history.rollbacks):
+            shown = jobs.shown_by(row["deploy_snapshot_id"])
+            jobs.touched.update({job[jobs.key_column]: job for job in shown})
+
+    def _snapshot(self, kind: str, body: Body) -> Sighting:
+        history = self.history
+        last_seen_at = history.plan["last_seen_at"] if history.plan else body.captured_at
+        # Should the clock have been set back, ranges of sight still follow one another.
+        at = body.captured_at if body.captured_at >= last_seen_at else last_seen_at + _TICK
+        snapshot_id = key_of(history.project_id, history.plan_id, kind, body.canonical_sha256, epoch_ms(at))
+        self.new_snapshots.append(
+            {
+                "snapshot_id": snapshot_id,
+                "snapshot_key": snapshot_id,
+                "project_id": history.project_id,
+                "plan_id": history.plan_id,
+                "kind": kind,
+                "captured_at": at,
+                "last_captured_at": at,
+                "recorded_at": self.recorded_at,
+                "gone_at": None,
+                "gone_run_id": None,
+                "content_sha256": sha256(body.content).hexdigest(),
+                "canonical_sha256": body.canonical_sha256,
+                "body": zstandard.compress(body.content),
+                "run_id": self.run_id,
+            }
+        )
+        return Sighting(snapshot_id, body.canonical_sha256, at, self.run_id)
+
+
+def _write(connection: Connection, histories: Iterable[PlanHistory], new_snapshots: list[Row]) -> None:
+    """Write the rows that were touched; snapshots first, since facts point to them."""
+    histories = list(histories)
+    upsert(connection, snapshots, new_snapshots)
+    upsert(connection, plans, [history.plan for history in histories if history.plan is not None])
+    upsert(connection, components, [row for history in histories for row in history.touched_components.values()])
+    upsert(connection, job_attempts, [row for history in histories for row in history.attempts.touched.values()])
+    upsert(connection, rollbacks, [row for history in histories for row in history.rollbacks.touched.values()])
+    changes = {row["status_change_key"]: row for history in histories for row in history.changes}
+    upsert(connection, status_changes, list(changes.values()), replaces=False)
+
+
+_EXTEND = (
+    update(snapshots)
+    .where(snapshots.c.snapshot_id == bindparam("id"), snapshots.c.last_captured_at < bindparam("at"))
+    .values(last_captured_at=bindparam("at"))
+)
+_CLOSE = (
+    update(snapshots)
+    .where(snapshots.c.snapshot_id == bindparam("id"))
+    .values(gone_at=bindparam("at"), gone_run_id=bindparam("run"))
+)
+_MOVE_PLAN = (
+    update(plans)
+    .where(plans.c.plan_key == bindparam("plan"))
+    .values(last_seen_at=bindparam("at"), fetched_at=bindparam("at"))
+)
+_MOVE_COMPONENTS = (
+    update(components)
+    .where(components.c.plan_key == bindparam("plan"), components.c.gone_at.is_(None))
+    .values(last_seen_at=bindparam("at"))
+)
+_MOVE_JOBS = [
+    update(table)
+    .where(
+        table.c.project_id == bindparam("of_project"),
+        table.c.plan_id == bindparam("of_plan"),
+        table.c.last_snapshot_id == bindparam("id"),
+    )
+    .values(last_seen_at=bindparam("at"))
+    for table in (job_attempts, rollbacks)
+]
+
+
+def _extend(connection: Connection, seen_again: list[Row]) -> None:
+    if seen_again:
+        connection.execute(_EXTEND, seen_again)
+
+
+def _close_ranges(connection: Connection, histories: dict[str, PlanHistory], gone: list[str], run_id: str) -> None:
+    """Mark the list items of plans that are gone: a replay learns of the tombstone from them."""
+    closed = [
+        {"id": row["list_snapshot_id"], "at": row["gone_at"], "run": run_id}
+        for plan_id in gone
+        if (row := histories[plan_id].plan) is not None and row["list_snapshot_id"] is not None
+    ]
+    if closed:
+        connection.execute(_CLOSE, closed)
+
+
+def _move_times_of_sight(
+    connection: Connection, project_id: str, quiet: Sequence[Seen], known: dict[str, KnownPlan]
+) -> None:
+    """Move the times of sight of plans that were fetched and show nothing new."""
+    moved: list[Row] = []
+    extended: list[Row] = []
+    for one in quiet:
+        if one.info_body is None:
+            continue
+        state = known[one.plan_id]
+        at = max(one.info_body.captured_at, state.last_seen_at)
+        plan = {"plan": key_of(project_id, one.plan_id), "of_project": project_id, "of_plan": one.plan_id}
+        moved.append(plan | {"at": at, "id": state.deploy_snapshot_id})
+        extended.append({"id": state.deploy_snapshot_id, "at": at})
+        extended.append({"id": state.list_snapshot_id, "at": one.item_body.captured_at})
+    if moved:
+        for statement in (_MOVE_PLAN, _MOVE_COMPONENTS, *_MOVE_JOBS):
+            connection.execute(statement, moved)
+        _extend(connection, extended)
