@@ -1,0 +1,137 @@
+"""The bodies of the API as it sends them: which fields, and nothing of what they mean.
+
+Fields are documented as text or numbers and come as either (API reference, "Obtaining the Release Task
+List" and "Obtaining the Deployment Information of a Release Task"), so every field is `Any` here; `mapping`
+says what it means.
+"""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+
+
+class PlanItem(msgspec.Struct, frozen=True):
+    """One item of `release_plans`."""
+
+    id: Any = None
+    name: Any = None
+    action: Any = None
+    status: Any = None
+    creator: Any = None
+    create_time: Any = None
+    execute_time: Any = None
+    modify_time: Any = None
+
+
+class PlanList(msgspec.Struct, frozen=True):
+    """The release task list. `release_plans` keeps each item's own bytes, for its snapshot."""
+
+    release_plans: list[msgspec.Raw]
+    count: Any = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether `count` is the number of items."""
+        return str(self.count) == str(len(self.release_plans))
+
+
+class ComponentItem(msgspec.Struct, frozen=True):
+    """One item of `components` in the deployment information."""
+
+    id: Any = None
+    name: Any = None
+    seq: Any = None
+    version: Any = None
+    status: Any = None
+    job_id: Any = None
+    job_status: Any = None
+    start_time: Any = None
+    end_time: Any = None
+    fail_message: Any = None
+    rollback_job_id: Any = None
+    rollback_job_status: Any = None
+    rollback_start_time: Any = None
+    rollback_end_time: Any = None
+    rollback_fail_message: Any = None
+
+
+class DeployInfo(msgspec.Struct, frozen=True):
+    """The deployment information of one plan."""
+
+    components: list[ComponentItem]
+    id: Any = None
+
+
+class CutShortError(ValueError):
+    """The body ends before its JSON does."""
+
+
+class WrongShapeError(ValueError):
+    """The body is whole, and not JSON of the documented shape."""
+
+
+_T = TypeVar("_T", PlanList, DeployInfo, PlanItem)
+_DECODERS = {kind: msgspec.json.Decoder(kind) for kind in (PlanList, DeployInfo, PlanItem)}
+_ANY = msgspec.json.Decoder()
+
+
+def _is_cut_short(error: Exception, body: bytes) -> bool:
+    """Whether a body's JSON ends early; inside a number, msgspec calls it an invalid number at the end."""
+    return "truncated" in str(error) or str(error).endswith(f"invalid number (byte {len(body)})")
+
+
+def decode(body: bytes, kind: type[_T]) -> _T:
+    """Decode a body. What JSON forbids but servers send is first replaced visibly (see `cleaned`).
+
+    Raises CutShortError where the JSON ends early, WrongShapeError where it is none, or of another shape.
+    """
+    decoder: Any = _DECODERS[kind]
+    try:
+        result: _T = decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if _is_cut_short(error, body):
+            raise CutShortError(str(error)) from None
+    else:
+        return result
+    clean = cleaned(body)
+    try:
+        result = decoder.decode(clean)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if _is_cut_short(error, clean):
+            raise CutShortError(str(error)) from None
+        raise WrongShapeError(str(error)) from None
+    return result
+
+
+def canonical(body: bytes) -> bytes:
+    """Write a decodable body again with sorted keys and no spaces, so that equal content has equal bytes."""
+    try:
+        content = _ANY.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        content = _ANY.decode(cleaned(body))
+    return msgspec.json.encode(content, order="sorted")
+
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity|\d[\d.eE+-]*)', re.DOTALL)
+_SURROGATES = re.compile(
+    r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
+)
+
+
+def cleaned(body: bytes) -> bytes:
+    """Replace what is no JSON and yet is sent: invalid UTF-8 and lone surrogates by U+FFFD, NaN, Infinity and
+    numbers past a double's range by their own text.
+    """
+    return _TOKEN.sub(_clean_token, body.decode("utf-8", "replace")).encode()
+
+
+def _clean_token(match: re.Match[str]) -> str:
+    token = match[0]
+    if token[0] == '"':
+        return _SURROGATES.sub(lambda found: f"{found[1]}{found[2] or chr(0xFFFD)}", token) if "\\u" in token else token
+    try:
+        is_finite = token.lstrip("-")[0].isdigit() and abs(float(token)) != float("inf")
+    except ValueError:
+        return token
+    return token if is_finite else f'"{token}"'
