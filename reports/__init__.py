@@ -1,0 +1,1 @@
+"""Reliability reports over the archive."""

@@ -1,0 +1,120 @@
+"""What the command line asks for, brought together: settings, clock, selection, frames; and where answers go."""
+
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
+
+from archiver.clock import Clock
+from archiver.database import first_line, open_reader
+from archiver.errors import DatabaseError
+from archiver.settings import Settings, load_settings
+from reports.columns import Frames
+from reports.errors import UsageError
+from reports.frames import load_frames
+from reports.groups import GROUP_COLUMNS, Selection, parse_by, parse_where
+from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text
+from reports.window import Window, window_from
+
+_PIPE_WIDTH = 200
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    MARKDOWN = "markdown"
+    PARQUET = "parquet"
+
+
+class Asked:
+    """What every table's options come to: settings, selection, and the frames that answer."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        since: str | None,
+        until: str | None,
+        by: str,
+        where: Sequence[str] | None,
+        project: Sequence[str] | None,
+        config: Path | None,
+        keys: Sequence[str] = tuple(GROUP_COLUMNS),
+    ) -> None:
+        groups = parse_by(by, keys)
+        filters = dict(parse_where(where or (), keys))
+        # --project and --where project= both hold: a project must be named by each that is given.
+        projects = tuple(project or ())
+        if projects and (named := filters.get("project")) is not None:
+            projects = tuple(one for one in projects if one in named)
+        elif not projects:
+            projects = filters.get("project", ())
+        if project or "project" in filters:
+            filters["project"] = projects
+        self.settings = load_settings(config)
+        self.now = clock.now()
+        self.zone = ZoneInfo(self.settings.timezone)
+        window = window_from(since, until, self.now.astimezone(self.zone).date(), self.zone)
+        self.selection = Selection(window, groups, filters)
+        self.frames = load(self.settings, window, projects)
+
+    def write(self, table: pd.DataFrame, title: str, format_: Format, output: Path | None, *, note: str) -> None:
+        """Write the table as asked, to the file or to standard output."""
+        window = self.selection.window
+        title = f"{title}, {window.since_date} to {window.until_date} (not included), {self.zone.key}"
+        match format_:
+            case Format.CSV:
+                text = render_csv(table)
+            case Format.JSON:
+                text = render_json(table)
+            case Format.MARKDOWN:
+                text = f"{title}\n\n{render_markdown(table)}\n{note}\n"
+            case Format.TABLE:
+                screen = Console()
+                is_screen = output is None and screen.is_terminal
+                width = screen.width if is_screen else _PIPE_WIDTH
+                text = render_text(table, title=title, note=note, width=width, color=is_screen)
+            case Format.PARQUET:
+                content = render_parquet(table)
+                if output is None and sys.stdout.isatty():
+                    raise UsageError("--format parquet is not for the screen: name a file with --output")
+                _write_bytes(content, output)
+                return
+        _write_bytes(text.encode(), output)
+
+
+def load(settings: Settings, window: Window, projects: Sequence[str]) -> Frames:
+    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        return load_frames(engine, window, projects)
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def _write_bytes(content: bytes, output: Path | None) -> None:
+    if output is not None:
+        save(output, content)
+        return
+    sys.stdout.buffer.write(content)
+    sys.stdout.flush()
+
+
+def save(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader never sees half of it."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_bytes(content)
+        beside.replace(path)
+    except OSError as error:
+        raise UsageError(f"can't write {path}: {error.strerror}") from None

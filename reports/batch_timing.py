@@ -1,0 +1,64 @@
+"""Batch timing: how long the first pass of a batch took, how long the next waited, and where it is going."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from reports.columns import Frames
+from reports.groups import Selection, matching, summarise, with_coverage
+from reports.releases import batch_passes
+from reports.statistics import theil_sen
+
+
+def _finished_passes(frames: Frames, selection: Selection) -> pd.DataFrame:
+    passes = batch_passes(frames.attempts, frames.components)
+    return matching(passes[passes["is_finished"]], selection)
+
+
+def batch_timing(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return batches, the quantiles, mean and maximum of their seconds, and the median gap a group.
+
+    Over finished batches, each in the week it started in. Groups are any but component and version.
+    """
+    table = summarise(
+        _finished_passes(frames, selection),
+        selection,
+        counts={"batches": ("duration_seconds", "size")},
+        measures={
+            "p50_seconds": ("duration_seconds", 0.5),
+            "p90_seconds": ("duration_seconds", 0.9),
+            "p99_seconds": ("duration_seconds", 0.99),
+            "mean_seconds": ("duration_seconds", "mean"),
+            "max_seconds": ("duration_seconds", "max"),
+            "gap_p50_seconds": ("gap_seconds", 0.5),
+        },
+    )
+    return with_coverage(table, frames.nights, selection)
+
+
+def batch_trend(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return `weeks, slope_seconds_per_week, ci_low, ci_high` a group: Theil-Sen on the weekly medians, 95 %.
+
+    Groups are the selection's, week aside. `weeks` counts those with a median; under two there is no slope.
+    Weeks are counted along the window, so a week without a batch still takes its place.
+    """
+    groups = tuple(key for key in selection.by if key != "week")
+    across = replace(selection, by=groups)
+    weekly = replace(selection, by=("week", *groups))
+    passes = _finished_passes(frames, selection)
+    medians = summarise(passes, weekly, counts={}, measures={"p50_seconds": ("duration_seconds", 0.5)})
+    medians = medians[medians["p50_seconds"].notna()]
+    position = {week.label: index for index, week in enumerate(selection.window.weeks)}
+    columns = across.columns or ["everything"]
+    trends = []
+    for key, rows in medians.assign(everything=0).groupby(columns, dropna=False, sort=False):
+        slope, low, high = theil_sen([position[week] for week in rows["week"]], rows["p50_seconds"].to_list())
+        trends.append((*key, len(rows), slope, low, high))
+    names = [*columns, "weeks", "slope_seconds_per_week", "ci_low", "ci_high"]
+    found = pd.DataFrame(trends, columns=names)
+    table = summarise(passes, across, counts={"batches": ("duration_seconds", "size")})[across.columns]
+    if not across.columns:
+        return found[names[1:]]
+    found = found.astype({name: medians[name].dtype for name in across.columns})
+    found = found.astype({"weeks": "int64", **dict.fromkeys(names[-3:], "float64")})
+    return table.merge(found, on=across.columns, how="left")

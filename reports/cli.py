@@ -1,0 +1,212 @@
+"""The command `reports`: the only place that puts settings, archive, clock and tables together."""
+
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, cast
+from zoneinfo import ZoneInfo
+
+import typer
+
+from archiver.clock import Clock, SystemClock
+from archiver.errors import ArchiverError
+from archiver.settings import load_settings
+from reports.asked import Asked, Format, load, save
+from reports.batch_timing import batch_timing, batch_trend
+from reports.delivery import delivery
+from reports.errors import UsageError
+from reports.failure_rates import failure_rates
+from reports.groups import BATCH_KEYS, GROUP_COLUMNS
+from reports.render import render_weekly
+from reports.rollbacks import rollback_rates
+from reports.weekly import weekly_report, weekly_window
+from reports.window import monday_of, parse_week
+
+USAGE, UNEXPECTED = 2, 70
+
+_UNSEEN = "An attempt replaced between two observations is unseen: rates are a lower bound."
+
+app = typer.Typer(
+    help="Reliability reports over the archive. Weeks are ISO weeks in ARCHIVER_TIMEZONE.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class CountedUnit(StrEnum):
+    """What a failure rate counts."""
+
+    ATTEMPT = "attempt"
+    RELEASE = "release"
+
+
+Since = Annotated[str | None, typer.Option(help="First day, such as 2026-08-24. Default: 13 whole weeks back.")]
+Until = Annotated[str | None, typer.Option(help="First day after the window. Default: this week's Monday.")]
+By = Annotated[str, typer.Option(help=f"Groups, parted by commas: {', '.join(GROUP_COLUMNS)}.")]
+BatchBy = Annotated[str, typer.Option("--by", help=f"Groups, parted by commas: {', '.join(BATCH_KEYS)}.")]
+WhereOption = Annotated[
+    list[str] | None,
+    typer.Option("--where", help="Filter key=value; again for more. Nothing after = means missing."),
+]
+Project = Annotated[list[str] | None, typer.Option(help="Only this project ID; again for more.")]
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the table.")]
+Output = Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")]
+Config = Annotated[Path | None, typer.Option(help="Settings file. Default: archiver.toml, if there is one.")]
+Within = Annotated[
+    int | None,
+    typer.Option(min=0, help="Count only rollbacks that began within so many days of the release's end."),
+]
+
+
+@app.command("failure-rates")
+def _failure_rates(
+    context: typer.Context,
+    *,
+    since: Since = None,
+    until: Until = None,
+    by: By = "week",
+    where: WhereOption = None,
+    project: Project = None,
+    unit: Annotated[
+        CountedUnit, typer.Option(help="Count attempts, or releases by how they ended.")
+    ] = CountedUnit.ATTEMPT,
+    format_: FormatOption = Format.TABLE,
+    output: Output = None,
+    config: Config = None,
+) -> None:
+    """How many of the finished attempts (or component releases) failed."""
+    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    table = failure_rates(asked.frames, asked.selection, unit=unit.value)
+    asked.write(table, f"Failure rates, by {unit.value}", format_, output, note=_UNSEEN)
+
+
+@app.command("rollbacks")
+def _rollbacks(
+    context: typer.Context,
+    *,
+    since: Since = None,
+    until: Until = None,
+    by: By = "week",
+    where: WhereOption = None,
+    project: Project = None,
+    within_days: Within = None,
+    format_: FormatOption = Format.TABLE,
+    output: Output = None,
+    config: Config = None,
+) -> None:
+    """How many of the finished component releases were rolled back, and how long recovery took."""
+    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    table = rollback_rates(
+        asked.frames,
+        asked.selection,
+        as_of=asked.now,
+        recheck_days=asked.settings.recheck_days,
+        within_days=within_days,
+    )
+    note = f"Provisional: the week ended less than {asked.settings.recheck_days} days ago, more can come."
+    asked.write(table, "Rollbacks of finished component releases", format_, output, note=note)
+
+
+@app.command("batch-timing")
+def _batch_timing(
+    context: typer.Context,
+    *,
+    since: Since = None,
+    until: Until = None,
+    by: BatchBy = "week,batch",
+    where: WhereOption = None,
+    project: Project = None,
+    trend: Annotated[bool, typer.Option("--trend", help="How the weekly medians move (Theil-Sen, 95 %).")] = False,
+    format_: FormatOption = Format.TABLE,
+    output: Output = None,
+    config: Config = None,
+) -> None:
+    """How long the first pass of each batch took."""
+    asked = Asked(
+        _clock(context), since=since, until=until, by=by, where=where, project=project, config=config, keys=BATCH_KEYS
+    )
+    if trend:
+        table = batch_trend(asked.frames, asked.selection)
+        title = "Trend of the weekly median of batch timing"
+    else:
+        table, title = batch_timing(asked.frames, asked.selection), "Batch timing"
+    asked.write(table, title, format_, output, note="Finished batches, first pass; redeployments are not in it.")
+
+
+@app.command("delivery")
+def _delivery(
+    context: typer.Context,
+    *,
+    since: Since = None,
+    until: Until = None,
+    by: By = "week",
+    where: WhereOption = None,
+    project: Project = None,
+    format_: FormatOption = Format.TABLE,
+    output: Output = None,
+    config: Config = None,
+) -> None:
+    """How many releases, change failures and reworked attempts there were."""
+    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    asked.write(delivery(asked.frames, asked.selection), "Delivery", format_, output, note=_UNSEEN)
+
+
+@app.command("weekly")
+def _weekly(
+    context: typer.Context,
+    *,
+    out: Annotated[Path, typer.Option(help="Directory for the files; made if missing.")],
+    week: Annotated[str | None, typer.Option(help="Week, such as 2026-W47. Default: the last whole week.")] = None,
+    project: Project = None,
+    config: Config = None,
+) -> None:
+    """Write the weekly report: HTML, Markdown, JSON and a CSV file per table."""
+    settings = load_settings(config)
+    zone = ZoneInfo(settings.timezone)
+    today = _clock(context).now().astimezone(zone).date()
+    monday = parse_week(week) if week is not None else monday_of(today) - timedelta(days=7)
+    frames = load(settings, weekly_window(monday, zone), project or ())
+    report = weekly_report(frames, monday, zone, recheck_days=settings.recheck_days)
+    files = render_weekly(report)
+    for name, text in files.items():
+        save(out / name, text.encode())
+    for name in files:
+        typer.echo(out / name)
+
+
+def _clock(context: typer.Context) -> Clock:
+    return cast("Clock", context.obj or SystemClock())
+
+
+def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> int:
+    """Run the command, and return its exit code; every error is one line on stderr, never a traceback."""
+    command: Callable[..., Any] = app
+    try:
+        command(args=list(arguments) if arguments is not None else None, prog_name="reports", obj=clock)
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 0
+    except UsageError as error:
+        return _complain(str(error), USAGE)
+    except ArchiverError as error:
+        return _complain(str(error), error.exit_code)
+    except Exception as error:  # noqa: BLE001 - the one place where the unexpected is met
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return _complain(f"unexpected {type(error).__name__} at {place}: {error}; please report it", UNEXPECTED)
+    return 0
+
+
+def _complain(message: str, code: int) -> int:
+    typer.echo(f"reports: {' '.join(message.split())}", err=True)
+    return code
+
+
+def main() -> None:
+    """Run the console script `reports`."""
+    sys.exit(run())

@@ -1,0 +1,103 @@
+"""The frame contracts: which columns each frame has, of which dtype, and what a row is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pandas as pd
+
+INSTANT = "datetime64[ms, UTC]"
+LABELS = ("team", "environment", "tier")
+
+Contract = Mapping[str, str]
+
+# A row is one deployment of a component in a plan, beside what is grouped by. `component` is the
+# component's latest name, `attempt` its rank within (project, plan, component, batch).
+ATTEMPTS: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "batch": "Int64",
+    "component": "str",
+    "job_id": "str",
+    "attempt": "int64",
+    "version": "str",
+    "outcome": "str",
+    "started_at": INSTANT,
+    "ended_at": INSTANT,
+    "duration_seconds": "float64",
+    "first_seen_at": INSTANT,
+    "executed_at": INSTANT,
+    "creator": "str",
+    "action": "str",
+    "team": "str",
+    "environment": "str",
+    "tier": "str",
+}
+
+# A row is one rollback job of a component in a plan.
+ROLLBACKS: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "batch": "Int64",
+    "rollback_job_id": "str",
+    "job_id": "str",
+    "outcome": "str",
+    "started_at": INSTANT,
+    "ended_at": INSTANT,
+    "first_seen_at": INSTANT,
+}
+
+# A row is a component's place in a plan: (project, plan, component, batch).
+COMPONENTS: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "batch": "Int64",
+    "first_seen_at": INSTANT,
+    "gone_at": INSTANT,
+}
+
+# A row is one night that fell due for one project.
+NIGHTS: Contract = {"project_id": "str", "night_date": "datetime64[s]", "state": "str"}
+
+
+def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
+    """Give a frame the contract's columns, in its order and with its dtypes, whatever the database sent.
+
+    Text times, all-missing columns and integers with gaps all come out alike. A missing column is a KeyError.
+    """
+    return pd.DataFrame({name: _as_dtype(frame[name], dtype) for name, dtype in contract.items()})
+
+
+def _as_dtype(values: pd.Series, dtype: str) -> pd.Series:
+    if dtype == INSTANT:
+        if values.dtype == dtype:
+            return values
+        return pd.to_datetime(values, utc=True, format="ISO8601").dt.as_unit("ms")
+    if dtype == "datetime64[s]":
+        return pd.to_datetime(values).dt.as_unit("s")
+    if dtype == "Int64":
+        return pd.Series(pd.array(values.to_list(), dtype="Int64"), index=values.index)
+    typed: pd.Series = values.astype(dtype)  # type: ignore[call-overload] # the stubs want a literal
+    return typed
+
+
+def empty(contract: Contract) -> pd.DataFrame:
+    """Return a frame of no rows."""
+    return conform(pd.DataFrame({name: pd.Series([], dtype="object") for name in contract}), contract)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """What the archive knows of a window: every attempt, rollback and component of the plans it touches.
+
+    `last_run_ended_at` is when the newest run ended: what the archive can know at all.
+    """
+
+    attempts: pd.DataFrame = field(default_factory=lambda: empty(ATTEMPTS))
+    rollbacks: pd.DataFrame = field(default_factory=lambda: empty(ROLLBACKS))
+    components: pd.DataFrame = field(default_factory=lambda: empty(COMPONENTS))
+    nights: pd.DataFrame = field(default_factory=lambda: empty(NIGHTS))
+    last_run_ended_at: datetime | None = None

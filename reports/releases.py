@@ -1,0 +1,147 @@
+"""Attempts and rollbacks put together: component releases, and the first pass of each batch."""
+
+import pandas as pd
+
+PLACE = ["project_id", "plan_id", "component_id", "batch"]
+BATCH = ["project_id", "plan_id", "batch"]
+PLAN = ["project_id", "plan_id"]
+_OVER = ("succeeded", "failed", "aborted")
+
+
+def with_inferred_starts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Give a failed attempt without a start its plan's `executed_at`, else its `first_seen_at`.
+
+    Adds `is_start_inferred`. An attempt of another outcome without a start keeps none: it belongs to no
+    week, and so to no window.
+    """
+    is_inferred = attempts["started_at"].isna() & (attempts["outcome"] == "failed")
+    inferred = attempts["executed_at"].fillna(attempts["first_seen_at"])
+    return attempts.assign(
+        started_at=attempts["started_at"].where(~is_inferred, inferred), is_start_inferred=is_inferred
+    )
+
+
+def component_releases(
+    attempts: pd.DataFrame, rollbacks: pd.DataFrame, *, within_days: int | None = None
+) -> pd.DataFrame:
+    """Return one row per (project, plan, component, batch) with an attempt.
+
+    It starts with its first attempt (the lowest rank); outcome, end and version are its last attempt's.
+    Adds `attempts, rolled_back` (0 or 1), `rollbacks, rollbacks_failed, recovery_seconds`.
+    `within_days` keeps only the rollbacks that began no later than so many days after the release ended;
+    one whose start, or whose release's end, is unknown is then left out.
+    """
+    ranked = with_inferred_starts(attempts).sort_values([*PLAN, "component_id", "batch", "attempt"], kind="stable")
+    ranked["release"] = ranked.groupby(PLACE, dropna=False).ngroup()
+    first = ranked.drop_duplicates("release").set_index("release")
+    last = ranked.drop_duplicates("release", keep="last").set_index("release")
+    releases = first[[*PLACE, "component", "creator", "action", "team", "environment", "tier"]].assign(
+        started_at=first["started_at"],
+        is_start_inferred=first["is_start_inferred"],
+        ended_at=last["ended_at"],
+        version=last["version"],
+        outcome=last["outcome"],
+        attempts=ranked.groupby("release").size(),
+    )
+    held = _rollbacks_of(releases, ranked, rollbacks)
+    if within_days is not None:
+        latest = releases.loc[held["release"], "ended_at"].set_axis(held.index) + pd.Timedelta(days=within_days)
+        held = held[held["started_at"] <= latest]
+    by_release = held.groupby("release")
+    count = by_release.size().reindex(releases.index, fill_value=0)
+    failed = (held["outcome"] == "failed").groupby(held["release"]).sum()
+    return releases.assign(
+        rolled_back=(count > 0).astype("int64"),
+        rollbacks=count,
+        rollbacks_failed=failed.reindex(releases.index, fill_value=0),
+        recovery_seconds=_recovery_seconds(held).reindex(releases.index),
+    ).reset_index(drop=True)
+
+
+def _rollbacks_of(releases: pd.DataFrame, ranked: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFrame:
+    """Add to each rollback its `release` and `undone_ended_at`, the end of the attempt it rolled back.
+
+    A rollback belongs to the release of its place; when there is none (the component moved), to the release
+    that holds its job. One that finds neither is left out.
+    """
+    places = releases[PLACE].reset_index()
+    jobs = ranked.loc[ranked["job_id"].notna(), [*PLAN, "component_id", "job_id", "release", "ended_at"]]
+    jobs = jobs.drop_duplicates([*PLAN, "component_id", "job_id"], keep="last")
+    jobs = jobs.rename(columns={"release": "job_release", "ended_at": "undone_ended_at"})
+    held = rollbacks.merge(places, on=PLACE, how="left").merge(jobs, on=[*PLAN, "component_id", "job_id"], how="left")
+    held["release"] = held["release"].fillna(held["job_release"])
+    held = held[held["release"].notna()].astype({"release": "int64"}).reset_index(drop=True)
+    # Without a job of its own, a rollback undid the latest attempt that had started before it.
+    jobless = held.loc[held["job_id"].isna(), ["release", "started_at"]].reset_index()
+    pairs = jobless.merge(
+        ranked[["release", "attempt", "started_at", "ended_at"]], on="release", suffixes=("_rollback", "")
+    )
+    pairs = pairs[pairs["started_at"] < pairs["started_at_rollback"]].sort_values(["index", "started_at", "attempt"])
+    undone = pairs.drop_duplicates("index", keep="last").set_index("index")["ended_at"]
+    held["undone_ended_at"] = held["undone_ended_at"].fillna(undone.reindex(held.index))
+    return held
+
+
+def _recovery_seconds(held: pd.DataFrame) -> "pd.Series[float]":
+    """Return per release: from the end of the attempt undone to the end of the first successful rollback."""
+    order = ["release", "started_at", "first_seen_at", "rollback_job_id"]
+    succeeded = held[held["outcome"] == "succeeded"].sort_values(order, na_position="last", kind="stable")
+    first = succeeded.drop_duplicates("release").set_index("release")
+    seconds = seconds_between(first["undone_ended_at"], first["ended_at"])
+    return seconds.where(seconds >= 0)
+
+
+def seconds_between(start: "pd.Series[pd.Timestamp]", end: "pd.Series[pd.Timestamp]") -> "pd.Series[float]":
+    """Subtract instants in whole milliseconds; NaN where either is missing."""
+    return (end - start) / pd.Timedelta(milliseconds=1) / 1000
+
+
+def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per plan and batch that had components: its first pass.
+
+    Columns: project_id, plan_id, batch, components, failed, started_at, ended_at, duration_seconds,
+    is_finished, gap_seconds, and the plan's creator, action and labels.
+
+    A batch starts with the earliest start of its components' first attempts. A component was there at that
+    start unless it was gone by then, or was still missing from the first body seen after it: a
+    nightly reader sees most components only after their batch ran, and so takes the first look as the truth.
+    It is finished once each of them has a first attempt that is over (succeeded, failed or aborted) with
+    possible times. The gap runs from the end of the nearest lower batch; NaN if that one isn't finished.
+    """
+    places = _places(attempts, components)
+    outcome, ended_at = places["outcome"], places["ended_at"]
+    is_over = outcome.isin(_OVER) & places["duration_seconds"].notna() & ended_at.notna()
+    there = places.assign(is_over=is_over, failed=outcome == "failed")[places["is_there"]]
+    grouped = there.groupby(BATCH, dropna=False)
+    passes = pd.DataFrame(
+        {
+            "components": grouped.size(),
+            "failed": grouped["failed"].sum(),
+            "is_finished": grouped["is_over"].all(),
+            "started_at": grouped["started_at"].min(),
+            "ended_at": grouped["ended_at"].max(),
+        }
+    ).reset_index()
+    passes = passes.sort_values(BATCH, na_position="last", ignore_index=True)
+    passes["duration_seconds"] = seconds_between(passes["started_at"], passes["ended_at"])
+    lower = passes.groupby(PLAN)[["ended_at", "is_finished"]].shift(1)
+    has_lower = lower["is_finished"].fillna(value=False).astype(bool) & passes["batch"].notna()
+    passes["gap_seconds"] = seconds_between(lower["ended_at"], passes["started_at"]).where(has_lower)
+    plan_columns = [*PLAN, "creator", "action", "team", "environment", "tier"]
+    return passes.merge(attempts[plan_columns].drop_duplicates(PLAN), on=PLAN, how="left")
+
+
+def _places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
+    """Return every component's place with its first attempt, and if it was there at its batch's start."""
+    first = attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
+    first = first[[*PLACE, "outcome", "started_at", "ended_at", "duration_seconds"]]
+    places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
+    starts = places.groupby(BATCH, dropna=False)["started_at"].min().rename("batch_started_at").reset_index()
+    sightings = pd.concat([attempts[[*BATCH, "first_seen_at"]], components[[*BATCH, "first_seen_at"]]])
+    sightings = sightings.merge(starts, on=BATCH)
+    sightings = sightings[sightings["first_seen_at"] >= sightings["batch_started_at"]]
+    looks = sightings.groupby(BATCH, dropna=False)["first_seen_at"].min().rename("first_look_at").reset_index()
+    places = places.merge(starts, on=BATCH).merge(looks, on=BATCH, how="left")
+    is_gone = places["gone_at"].notna() & ~(places["gone_at"] > places["batch_started_at"])
+    is_later = places["first_seen_at"] > places["first_look_at"]
+    return places.assign(is_there=~is_gone & ~is_later)

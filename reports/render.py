@@ -1,0 +1,140 @@
+"""The weekly report as files: HTML, Markdown, JSON and a CSV per table."""
+
+import json
+from datetime import datetime
+from functools import cache
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from reports.charts import Chart, Point, week_chart
+from reports.tables import (
+    MINUS,
+    NOTHING,
+    clean,
+    for_people,
+    markdown_text,
+    percent_text,
+    records,
+    render_csv,
+    render_markdown,
+    seconds_text,
+)
+from reports.weekly import TOO_FEW, WeeklyReport
+
+SHOWN_COMPONENTS = 25
+
+# Which tables stand in the page, under which words. The CSV and JSON files hold them all, and whole.
+_CAPTIONS = {
+    "failure-rates-by-component": "Attempts by component, this week, most failures first",
+    "failure-rates": "Attempts by week",
+    "rollbacks": "Finished component releases by week, and those rolled back",
+    "batch-timing-by-batch": "How long a batch's first pass took, by batch, this week",
+    "batch-timing": "How long a batch's first pass took, by week",
+    "batch-trend": "How the median of each batch moves, over the thirteen weeks",
+    "delivery": "Component releases by week, with change failures and rework",
+    "coverage-by-project": "Nights archived by project, this week",
+}
+
+
+def render_weekly(report: WeeklyReport) -> dict[str, str]:
+    """Return the text of every file by name; the same report gives the same bytes."""
+    stem = f"weekly-{report.week.label}"
+    files = {
+        f"{stem}.html": _page("weekly.html.j2", report),
+        f"{stem}.md": _page("weekly.md.j2", report),
+        f"{stem}.json": _render_json(report),
+    }
+    return files | {f"{stem}-{name}.csv": render_csv(table) for name, table in report.tables.items()}
+
+
+def _render_json(report: WeeklyReport) -> str:
+    whole = {
+        "week": report.week.label,
+        "time_zone": report.window.zone.key,
+        "week_start_date": report.week.start_date.isoformat(),
+        "starts_at": instant_text(report.week.starts_at),
+        "ends_at": instant_text(report.week.ends_at),
+        "result": report.result,
+        "headline": dict(report.headline),
+        "sentences": dict(report.sentences),
+        "unknowns": list(report.unknowns),
+        "tables": {name: records(table) for name, table in report.tables.items()},
+    }
+    return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def instant_text(instant: datetime) -> str:
+    """Write an instant as the archive does."""
+    return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03}Z"
+
+
+def _page(template: str, report: WeeklyReport) -> str:
+    tables = {name: _shown(report, name) for name in _CAPTIONS}
+    text: str = (
+        _templates()
+        .get_template(template)
+        .render(
+            report=report,
+            headline=report.headline,
+            tables=tables,
+            captions=_CAPTIONS,
+            charts=_charts(report),
+            too_few=TOO_FEW,
+            shown_components=SHOWN_COMPONENTS,
+            component_count=len(report.tables["failure-rates-by-component"]),
+        )
+    )
+    return text
+
+
+def _shown(report: WeeklyReport, name: str) -> pd.DataFrame:
+    table = report.tables[name]
+    if name != "failure-rates-by-component":
+        return table
+    # The name first, for people; identifiers last, where a narrow screen may leave them out of sight.
+    identifiers = ["project_id", "component_id"]
+    return table[[*table.columns.drop(identifiers), *identifiers]].head(SHOWN_COMPONENTS)
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "percent": lambda value: NOTHING if value is None else percent_text(value),
+        "points": lambda value: f"{value * 100:+.1f}".replace("-", MINUS),
+        "seconds": lambda value: NOTHING if value is None else seconds_text(value),
+        "for_people": for_people,
+        "markdown_table": lambda table: Markup(render_markdown(table)),  # noqa: S704 - it escapes each cell
+        "markdown": markdown_text,
+        "clean": clean,
+    }
+    return environment
+
+
+def _charts(report: WeeklyReport) -> list[Chart]:
+    rates = [
+        Point(row["week"], row["failure_rate"], row["ci_low"], row["ci_high"], row["coverage"] != "none")
+        for row in records(report.tables["failure-rates"])
+    ]
+    times = [
+        Point(row["week"], row["p50_seconds"], row["p50_seconds"], row["p90_seconds"], row["coverage"] != "none")
+        for row in records(report.tables["batch-timing"])
+    ]
+    return [
+        week_chart("Failure rate by week, with its 95 % interval", rates, percent_text, at_most=1.0),
+        week_chart(
+            "A batch's first pass by week: median, up to the 90th percentile",
+            times,
+            seconds_text,
+            at_most=1e12,
+        ),
+    ]

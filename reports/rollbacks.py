@@ -1,0 +1,52 @@
+"""Rollbacks: how many of the finished component releases were rolled back, and how long recovery took."""
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+
+from reports.columns import Frames
+from reports.failure_rates import with_rate
+from reports.groups import Selection, matching, outcome_flags, summarise, with_coverage
+from reports.releases import component_releases
+
+
+def rollback_rates(
+    frames: Frames,
+    selection: Selection,
+    *,
+    as_of: datetime | None,
+    recheck_days: int,
+    within_days: int | None = None,
+) -> pd.DataFrame:
+    """Return finished, rolled_back, rollback_rate with its interval, rollbacks and recovery a group.
+
+    Every column speaks of the finished releases that started in the group's week, whenever the rollback
+    came. A week is provisional while it ended less than `recheck_days` before `as_of` (always, without an
+    `as_of`); without a week in the groups, a row is when any week of the selection is.
+    """
+    releases = component_releases(frames.attempts, frames.rollbacks, within_days=within_days)
+    rows = matching(releases, selection)
+    rows = rows.assign(finished=outcome_flags(rows["outcome"])["finished"])
+    rows = rows[rows["finished"] == 1]
+    counts = ("finished", "rolled_back", "rollbacks", "rollbacks_failed")
+    table = summarise(
+        rows,
+        selection,
+        counts={name: (name, "sum") for name in counts},
+        measures={
+            "recovery_p50_seconds": ("recovery_seconds", 0.5),
+            "recovery_p90_seconds": ("recovery_seconds", 0.9),
+        },
+    )
+    table = with_rate(table, part="rolled_back", rate="rollback_rate")
+    settled = timedelta(days=recheck_days)
+    provisional = {week.label: as_of is None or as_of - week.ends_at < settled for week in selection.weeks}
+    if "week" in selection.columns:
+        table["provisional"] = table["week"].map(provisional).astype(bool)
+    else:
+        table["provisional"] = any(provisional.values())
+    columns = [
+        *("finished", "rolled_back", "rollback_rate", "ci_low", "ci_high", "rollbacks", "rollbacks_failed"),
+        *("recovery_p50_seconds", "recovery_p90_seconds", "provisional"),
+    ]
+    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)

@@ -1,0 +1,237 @@
+"""How one table is written: rich text, CSV, JSON, Markdown or Parquet."""
+
+import importlib.util
+import io
+import json
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from reports.errors import UsageError
+from reports.groups import GROUP_COLUMNS
+
+NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+_LABELS = {"team", "environment", "tier"}
+_GROUPS = {column for columns in GROUP_COLUMNS.values() for column in columns}
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_MARKDOWN_SPECIAL = "\\`*_[]<>|~#"
+
+
+def plain(value: Any) -> Any:
+    """Return a cell as JSON knows it: missing as None, numbers as Python's own."""
+    if pd.isna(value):
+        return None
+    return value.item() if hasattr(value, "item") else value
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a list of row objects."""
+    columns = {name: [plain(value) for value in table[name]] for name in table.columns}
+    return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+
+
+def render_json(table: pd.DataFrame) -> str:
+    """Write a list of row objects, one a line."""
+    rows = [json.dumps(row, ensure_ascii=False, allow_nan=False) for row in records(table)]
+    return "[\n  " + ",\n  ".join(rows) + "\n]\n" if rows else "[]\n"
+
+
+def render_csv(table: pd.DataFrame) -> str:
+    """Write CSV; a text cell that a spreadsheet would run as a formula gets a ' before it."""
+    lines = [list(table.columns), *([_csv_cell(value) for value in row.values()] for row in records(table))]
+    return "".join(f"{','.join(map(_quoted, line))}\n" for line in lines)
+
+
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+        return f"'{value}"
+    return str(value)
+
+
+def _quoted(cell: str) -> str:
+    # Python's own writer leaves a lone carriage return bare when lines end with a line feed.
+    return '"' + cell.replace('"', '""') + '"' if any(char in cell for char in ',"\r\n') else cell
+
+
+def render_parquet(table: pd.DataFrame) -> bytes:
+    """Write Parquet; a UsageError where the extra that brings it is missing."""
+    if importlib.util.find_spec("pyarrow") is None:
+        raise UsageError("--format parquet needs the extra `parquet`: pip install 'release-archiver[parquet]'")
+    return table.to_parquet(index=False, engine="pyarrow")
+
+
+# --- for people ---------------------------------------------------------------------------------------------
+
+_HEADS = {
+    "project_id": "project",
+    "component_id": "component id",
+    "failure_rate": "rate",
+    "rollback_rate": "rate",
+    "change_failure_rate": "rate",
+    "rework_rate": "rework rate",
+    "slope_seconds_per_week": "change a week",
+    "is_cut": "part of week",
+    "is_too_few": "too few to say",
+}
+_SIGNED = {"slope_seconds_per_week", "gap_p50_seconds"}
+
+
+def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bool]]:
+    """Return heads, cells, and which columns are numbers: rates in percent, intervals as one cell."""
+    heads: list[str] = []
+    cells: list[list[str]] = []
+    is_number: list[bool] = []
+
+    def add(head: str, values: Sequence[str], *, number: bool = True) -> None:
+        heads.append(head)
+        cells.append(list(values))
+        is_number.append(number)
+
+    for name in table.columns:
+        values = [plain(value) for value in table[name]]
+        if name in _GROUPS:
+            add(_HEADS.get(name, name), [group_text(value, name) for value in values], number=name == "batch")
+        elif name == "ci_low":
+            highs = [plain(value) for value in table["ci_high"]]
+            write = _seconds_interval if "slope_seconds_per_week" in table else _percent_interval
+            add("95 % interval", [write(low, high) for low, high in zip(values, highs, strict=True)])
+        elif name == "nights_planned":
+            add("nights", _nights(table), number=False)
+        elif name in {"is_cut", "provisional", "is_too_few"}:
+            if any(values):
+                add(_HEADS.get(name, name), ["yes" if value else "" for value in values], number=False)
+        elif name not in {"ci_high", "nights_done", "coverage"}:
+            add(_HEADS.get(name, _head(name)), [cell_text(value, name) for value in values])
+    return heads, [list(row) for row in zip(*cells, strict=True)], is_number
+
+
+def _head(name: str) -> str:
+    return name.removesuffix("_seconds").replace("_", " ")
+
+
+def _percent_interval(low: float | None, high: float | None) -> str:
+    return NOTHING if low is None or high is None else f"{low * 100:.1f}{NOTHING}{high * 100:.1f} %"
+
+
+def _seconds_interval(low: float | None, high: float | None) -> str:
+    return NOTHING if low is None or high is None else f"{signed_seconds_text(low)} to {signed_seconds_text(high)}"
+
+
+def _nights(table: pd.DataFrame) -> list[str]:
+    rows = zip(table["nights_done"], table["nights_planned"], table["coverage"], strict=True)
+    return [f"{done}/{planned} {word}" if planned else "none planned" for done, planned, word in rows]
+
+
+def cell_text(value: Any, name: str) -> str:
+    """Write one value for people, by its column's unit."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if name.endswith("_rate"):
+        return percent_text(value)
+    if "_seconds" in name:
+        return signed_seconds_text(value) if name in _SIGNED else seconds_text(value)
+    return f"{value:,}" if isinstance(value, int) else clean(str(value))
+
+
+def group_text(value: Any, name: str) -> str:
+    """Write a group; a missing one is named as such."""
+    if value is None:
+        return "(unlabelled)" if name in _LABELS else "(none)"
+    return clean(str(value))
+
+
+def percent_text(rate: float) -> str:
+    """Write 0.041 as 4.1 %."""
+    return f"{rate * 100:.1f} %"
+
+
+def seconds_text(seconds: float) -> str:
+    """Write seconds as 4.2s, 3m 05s, 2h 07m or 3d 4h.
+
+    >>> [seconds_text(seconds) for seconds in (4.24, 59.97, 185, 7620, 273600)]
+    ['4.2s', '1m 00s', '3m 05s', '2h 07m', '3d 4h']
+    """
+    if seconds < 0:
+        return f"{MINUS}{seconds_text(-seconds)}"
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f}s"
+    if round(seconds) < 3600:
+        return f"{round(seconds) // 60}m {round(seconds) % 60:02}s"
+    minutes = round(seconds / 60)
+    if minutes < 48 * 60:
+        return f"{minutes // 60}h {minutes % 60:02}m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24}d {hours % 24}h"
+
+
+def signed_seconds_text(seconds: float) -> str:
+    """Write a difference of seconds with its sign."""
+    return f"+{seconds_text(seconds)}" if seconds > 0 else seconds_text(seconds)
+
+
+def clean(text: str) -> str:
+    """Replace what would steer a terminal, or turn the line around, by a visible sign."""
+    if text.isprintable():
+        return text
+    return "".join(" " if char in "\n\r\t" else _visible(char) for char in text)
+
+
+def _visible(char: str) -> str:
+    return "\N{REPLACEMENT CHARACTER}" if unicodedata.category(char) in {"Cc", "Cf", "Cs"} else char
+
+
+def markdown_text(text: str) -> str:
+    """Escape text for a Markdown table cell."""
+    escaped = "".join(f"\\{char}" if char in _MARKDOWN_SPECIAL else char for char in clean(text))
+    return escaped.replace("&", "&amp;")
+
+
+def render_markdown(table: pd.DataFrame) -> str:
+    """Write a Markdown table for people."""
+    heads, rows, is_number = for_people(table)
+    rule = ["---:" if number else "---" for number in is_number]
+    lines = [heads, rule, *([markdown_text(cell) for cell in row] for row in rows)]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def render_text(table: pd.DataFrame, *, title: str, note: str, width: int, color: bool) -> str:
+    """Write a table for a terminal of so many columns; wider where numbers would be cut."""
+    heads, rows, is_number = for_people(table)
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    for place, (head, number) in enumerate(zip(heads, is_number, strict=True)):
+        # Numbers stay on one line, so their heads are broken by hand; names fold.
+        is_name = not number and head not in {"week", "nights"}
+        text = Text(head if is_name else head.replace(" ", "\n").replace("95\n%\n", "95 %\n"))
+        widest = max([*(cell_len(row[place]) for row in rows), *map(cell_len, text.plain.splitlines())])
+        drawn.add_column(
+            text,
+            justify="right" if number else "left",
+            no_wrap=not is_name,
+            overflow="fold",
+            min_width=min(widest, 8) if is_name else widest,
+            vertical="bottom",
+        )
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    text_file = io.StringIO()
+    console = Console(file=text_file, width=width, force_terminal=color, no_color=not color, highlight=False)
+    unbounded = console.options.update(width=10_000)
+    console.width = max(width, console.measure(drawn, options=unbounded).minimum)
+    console.print(Text(title, style="bold"))
+    console.print(drawn if rows else Text("\nNo rows.\n"))
+    console.print(Text(note), soft_wrap=False)
+    return text_file.getvalue()

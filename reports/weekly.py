@@ -1,0 +1,202 @@
+"""The weekly report: one week in thirteen, as numbers, tables and the sentences that say what they mean."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from reports.batch_timing import batch_timing, batch_trend
+from reports.columns import Frames
+from reports.delivery import delivery
+from reports.failure_rates import failure_rates
+from reports.groups import Selection, coverage_words
+from reports.rollbacks import rollback_rates
+from reports.statistics import rate_change
+from reports.tables import plain, records
+from reports.window import Week, Window
+
+WEEKS = 13
+TOO_FEW = 10
+
+
+@dataclass(frozen=True)
+class WeeklyReport:
+    """Everything the page says, before it is written in any form.
+
+    `headline` holds the week's numbers, `sentences` what they mean under the keys failures, before,
+    change and known, `unknowns` what they can't tell; `tables` the frames, named as their files are.
+    """
+
+    week: Week
+    window: Window
+    result: str
+    headline: Mapping[str, Any]
+    sentences: Mapping[str, str]
+    unknowns: tuple[str, ...]
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def last_date(self) -> date:
+        """Its Sunday."""
+        return self.week.start_date + timedelta(days=6)
+
+
+def weekly_window(monday: date, zone: ZoneInfo) -> Window:
+    """Return the thirteen weeks up to the one that begins on `monday`."""
+    return Window.of_weeks(monday, WEEKS, zone)
+
+
+def weekly_report(frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days: int) -> WeeklyReport:
+    """Make the report of the week that begins on `monday` from the frames of its thirteen weeks.
+
+    It states nothing but what the archive holds: what is provisional is told by the newest run's end,
+    so that the same archive gives the same report on any day.
+    """
+    window = weekly_window(monday, zone)
+    weekly = Selection(window)
+    this = Selection(Window.of_weeks(monday, 1, zone), by=("batch",))
+    tables = {
+        "failure-rates": failure_rates(frames, weekly),
+        "failure-rates-by-component": _by_component(frames, this.window),
+        "rollbacks": rollback_rates(frames, weekly, as_of=frames.last_run_ended_at, recheck_days=recheck_days),
+        "batch-timing": batch_timing(frames, weekly),
+        "batch-timing-by-batch": batch_timing(frames, this),
+        "batch-trend": batch_trend(frames, Selection(window, by=("batch",))),
+        "delivery": delivery(frames, weekly),
+        "coverage-by-project": _coverage_by_project(frames, window.weeks[-1].label),
+    }
+    headline = _headline(tables)
+    return WeeklyReport(
+        week=window.weeks[-1],
+        window=window,
+        result=_result(headline),
+        headline=headline,
+        sentences=_sentences(headline),
+        unknowns=tuple(_unknowns(headline, tables["coverage-by-project"], recheck_days)),
+        tables=tables,
+    )
+
+
+def _by_component(frames: Frames, window: Window) -> pd.DataFrame:
+    table = failure_rates(frames, Selection(window, by=("component",)))
+    table["is_too_few"] = table["finished"] < TOO_FEW
+    # The worst first: most failures, then the higher rate; the rest as they were sorted, by project and id.
+    return table.sort_values(["failed", "failure_rate"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _coverage_by_project(frames: Frames, label: str) -> pd.DataFrame:
+    dates = frames.nights["night_date"].dt.strftime("%G-W%V")
+    states = frames.nights[dates == label]
+    projects = pd.concat([frames.nights["project_id"], frames.attempts["project_id"]]).unique()
+    table = pd.DataFrame({"project_id": pd.Series(sorted(projects), dtype="str")})
+    for name, words in (("planned", None), ("done", {"done"}), ("partial", {"partial"})):
+        chosen = states if words is None else states[states["state"].isin(words)]
+        count = chosen.groupby("project_id").size()
+        table[f"nights_{name}"] = table["project_id"].map(count).fillna(0).astype("int64")
+    table["coverage"] = coverage_words(table)
+    return table.drop(columns="nights_partial")
+
+
+def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    now, before = (records(tables["failure-rates"])[index] for index in (-1, -2))
+    shipped, shipped_before = (records(tables["delivery"])[index] for index in (-1, -2))
+    undone = records(tables["rollbacks"])[-1]
+    timing = records(tables["batch-timing"])[-1]
+    change, low, high = rate_change(now["failed"], now["finished"], before["failed"], before["finished"])
+    return {
+        "releases": shipped["releases"],
+        "releases_before": shipped_before["releases"],
+        "attempts": now["finished"] + now["unfinished"] + now["aborted"] + now["unknown"],
+        **{name: now[name] for name in ("finished", "failed", "failure_rate", "ci_low", "ci_high")},
+        **{name: now[name] for name in ("unfinished", "aborted", "unknown")},
+        "finished_before": before["finished"],
+        "failed_before": before["failed"],
+        "failure_rate_before": before["failure_rate"],
+        "coverage_before": before["coverage"],
+        "failure_rate_change": plain(change),
+        "change_ci_low": plain(low),
+        "change_ci_high": plain(high),
+        "releases_finished": undone["finished"],
+        **{name: undone[name] for name in ("rolled_back", "rollback_rate", "rollbacks", "rollbacks_failed")},
+        **{name: undone[name] for name in ("recovery_p50_seconds", "provisional")},
+        **{name: timing[name] for name in ("batches", "p50_seconds", "p90_seconds")},
+        "projects": len(tables["coverage-by-project"]),
+        **{name: now[name] for name in ("nights_planned", "nights_done", "coverage")},
+    }
+
+
+def _result(headline: Mapping[str, Any]) -> str:
+    """Name the state of the week; what happened and what was not looked at never share a name."""
+    if headline["attempts"] == 0:
+        return "not collected" if headline["coverage"] == "none" else "no releases"
+    if headline["finished"] == 0:
+        return "nothing finished"
+    return "failures" if headline["failed"] else "no failures"
+
+
+def _sentences(headline: Mapping[str, Any]) -> dict[str, str]:
+    result, finished, failed = _result(headline), headline["finished"], headline["failed"]
+    partly = headline["coverage"] == "partial"
+    failures = {
+        "not collected": "Not known: no night of this week was archived, and nothing of it was seen later.",
+        "no releases": f"No releases were seen{', though not every night was archived' if partly else ''}.",
+        "nothing finished": f"None of {_count(headline['attempts'], 'attempt')} is known to have finished.",
+        "no failures": f"No failures among {_count(finished, 'finished attempt')}.",
+        "failures": f"{failed:,} of {_count(finished, 'finished attempt')} failed.",
+    }[result]
+    return {"failures": failures, "before": _before(headline), "change": _change(headline), "known": _known(headline)}
+
+
+def _before(headline: Mapping[str, Any]) -> str:
+    if headline["releases_before"] == 0 and headline["coverage_before"] == "none":
+        return "the week before was not collected"
+    return f"{headline['releases_before']:,} the week before"
+
+
+def _change(headline: Mapping[str, Any]) -> str:
+    change, low, high = (headline[name] for name in ("failure_rate_change", "change_ci_low", "change_ci_high"))
+    if change is None:
+        if headline["finished_before"] == 0:
+            reason = "was not collected" if headline["coverage_before"] == "none" else "had no finished attempts"
+            return f"Nothing to compare with: the week before {reason}."
+        return "Nothing to compare: no attempt of this week finished."
+    if low <= 0 <= high:
+        return "No clear change: the difference from the week before is within chance."
+    return f"{'Worse' if change > 0 else 'Better'} than the week before, by more than chance would explain."
+
+
+def _known(headline: Mapping[str, Any]) -> str:
+    planned, done, coverage = (headline[name] for name in ("nights_planned", "nights_done", "coverage"))
+    of_projects = f" of {headline['projects']:,} projects" if headline["projects"] > 1 else ""
+    if planned == 0:
+        return "Not collected: no night was planned in this week."
+    if coverage == "complete":
+        return f"Complete: {'the only night' if planned == 1 else f'all {planned:,} nights'}{of_projects} archived."
+    if coverage == "none":
+        return f"Not collected: none of {_count(planned, 'night')}{of_projects} was archived."
+    return f"Collected in part: {done:,} of {_count(planned, 'night')}{of_projects} archived in full."
+
+
+def _unknowns(headline: Mapping[str, Any], projects: pd.DataFrame, recheck_days: int) -> list[str]:
+    """Say what the numbers can't know, the week's own gaps first."""
+    unknowns = []
+    if headline["coverage"] == "none" and headline["attempts"]:
+        unknowns.append("What is shown for this week was seen on later nights; what was replaced before is lost.")
+    gaps = projects.loc[projects["coverage"] != "complete", "project_id"]
+    if len(projects) > 1 and len(gaps):
+        unknowns.append(f"{len(gaps):,} of {len(projects):,} projects were not collected in full.")
+    if headline["unknown"]:
+        unknowns.append(f"The outcome of {_count(headline['unknown'], 'attempt')} is unknown: not counted as finished.")
+    if headline["unfinished"]:
+        unknowns.append(f"{_count(headline['unfinished'], 'attempt')} had not finished when last seen.")
+    if headline["provisional"] and headline["releases_finished"]:
+        unknowns.append(f"Rollbacks can still come: at the newest run the week was under {recheck_days} days old.")
+    unknowns.append("An attempt replaced between two observations is unseen, so failure rates are a lower bound.")
+    return unknowns
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

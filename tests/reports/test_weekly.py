@@ -1,0 +1,161 @@
+"""The weekly report: what its first lines say, and that its files are whole, safe and the same every time."""
+
+import json
+import re
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+from report_builders import UTC_ZONE, at, attempt, frames, night, rollback
+
+from reports.render import render_weekly
+from reports.weekly import weekly_report
+
+MONDAY = date(2026, 11, 16)
+WEEK_OF_NIGHTS = [night(str(MONDAY + timedelta(days=day))) for day in range(7)]
+
+
+def report_of(*attempts, nights=(), rollbacks=()):
+    archive = frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
+    return weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14)
+
+
+def many(outcome, count, start):
+    return [attempt(outcome, start, plan_id=f"{outcome}{start}{number}") for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("attempts", "nights", "result", "known"),
+    [
+        ([], [], "not collected", "Not collected: no night was planned in this week."),
+        ([], [night("2026-11-16", "missed")], "not collected", "Not collected: none of 1 night was archived."),
+        ([], WEEK_OF_NIGHTS, "no releases", "Complete: all 7 nights archived."),
+        ([attempt()], WEEK_OF_NIGHTS, "no failures", "Complete: all 7 nights archived."),
+        ([attempt("running")], WEEK_OF_NIGHTS, "nothing finished", "Complete: all 7 nights archived."),
+        ([attempt("failed")], WEEK_OF_NIGHTS[:6], "failures", "Complete: all 6 nights archived."),
+        (
+            [attempt("failed")],
+            [*WEEK_OF_NIGHTS[:6], night("2026-11-22", "missed")],
+            "failures",
+            "Collected in part: 6 of 7 nights archived in full.",
+        ),
+    ],
+)
+def test_nothing_happened_and_nothing_was_collected_never_read_alike(attempts, nights, result, known):
+    report = report_of(*attempts, nights=nights)
+
+    assert (report.result, report.sentences["known"]) == (result, known)
+
+
+def test_the_sentences_of_all_results_differ():
+    archives = [
+        ([], []),
+        ([], WEEK_OF_NIGHTS),
+        ([attempt()], WEEK_OF_NIGHTS),
+        ([attempt("running")], WEEK_OF_NIGHTS),
+        ([attempt("failed")], WEEK_OF_NIGHTS),
+    ]
+
+    sentences = {report_of(*attempts, nights=nights).sentences["failures"] for attempts, nights in archives}
+
+    assert len(sentences) == len(archives)
+
+
+def test_a_small_change_is_not_called_one():
+    rows = [*many("failed", 2, "2026-11-16 10:00"), *many("succeeded", 8, "2026-11-16 10:00")]
+    rows += [*many("failed", 1, "2026-11-09 10:00"), *many("succeeded", 9, "2026-11-09 10:00")]
+
+    report = report_of(*rows)
+
+    assert report.sentences["change"].startswith("No clear change")
+    assert report.headline["failure_rate_change"] == pytest.approx(0.1)
+
+
+def test_a_change_beyond_chance_is_called_worse():
+    rows = [*many("failed", 20, "2026-11-16 10:00"), *many("succeeded", 20, "2026-11-16 10:00")]
+    rows += [*many("failed", 1, "2026-11-09 10:00"), *many("succeeded", 39, "2026-11-09 10:00")]
+
+    assert report_of(*rows).sentences["change"].startswith("Worse than the week before")
+
+
+def test_the_worst_component_comes_first_and_few_attempts_are_marked():
+    rows = [attempt("failed", component_id="few", plan_id="x")]
+    rows += [row | {"component_id": "many"} for row in many("failed", 3, "2026-11-16 10:00")]
+    rows += [row | {"component_id": "many"} for row in many("succeeded", 7, "2026-11-16 10:00")]
+
+    table = report_of(*rows).tables["failure-rates-by-component"]
+
+    assert table[["component_id", "finished", "failed", "is_too_few"]].to_numpy().tolist() == [
+        ["many", 10, 3, False],
+        ["few", 1, 1, True],
+    ]
+
+
+class _Page(HTMLParser):
+    """Collects the tags and attributes of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.values = [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.values += [value for name, value in attrs if name in {"src", "href", "action"}]
+
+
+HOSTILE = '</script><img src=x onerror=alert(1)>"=1+1|'
+
+
+def test_the_page_is_self_contained_and_escapes_hostile_names():
+    report = report_of(attempt("failed", component=HOSTILE, project_id="<b>p"), nights=WEEK_OF_NIGHTS)
+
+    page = render_weekly(report)["weekly-2026-W47.html"]
+
+    parsed = _Page()
+    parsed.feed(page)
+    assert not {"script", "img", "b", "link", "iframe"} & set(parsed.tags)
+    assert parsed.values == []
+    assert re.findall(r"(?:https?:)?//|url\(|@import", page) == []
+    assert "&lt;/script&gt;" in page
+    assert "default-src 'none'" in page
+
+
+def test_the_files_are_the_same_every_time_and_hold_every_table():
+    rows = [attempt("failed"), attempt(component_id="web", batch=2, start="2026-11-17 10:00")]
+
+    first, second = (
+        render_weekly(report_of(*order, nights=WEEK_OF_NIGHTS, rollbacks=[rollback()])) for order in (rows, rows[::-1])
+    )
+
+    assert first == second
+    assert {name.removeprefix("weekly-2026-W47") for name in first} >= {
+        ".html",
+        ".md",
+        ".json",
+        "-failure-rates.csv",
+        "-rollbacks.csv",
+        "-batch-timing.csv",
+        "-delivery.csv",
+    }
+    whole = json.loads(first["weekly-2026-W47.json"])
+    assert whole["starts_at"] == "2026-11-16T00:00:00.000Z"
+    assert [row["week"] for row in whole["tables"]["failure-rates"]][::12] == ["2026-W35", "2026-W47"]
+    assert whole["tables"]["failure-rates"][-1]["failed"] == 1
+
+
+def test_an_empty_archive_makes_every_file():
+    files = render_weekly(report_of())
+
+    assert "not collected" in files["weekly-2026-W47.html"]
+    assert "**Releases:** not known" in files["weekly-2026-W47.md"]
+    assert json.loads(files["weekly-2026-W47.json"])["result"] == "not collected"
+
+
+def test_a_rollback_that_can_still_come_is_said():
+    report = report_of(attempt(), nights=WEEK_OF_NIGHTS)
+    old = weekly_report(
+        frames([attempt()], last_run_ended_at=at("2026-12-24 00:00")), MONDAY, UTC_ZONE, recheck_days=14
+    )
+
+    assert any("Rollbacks can still come" in line for line in report.unknowns)
+    assert not any("Rollbacks can still come" in line for line in old.unknowns)
