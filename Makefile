@@ -30,3 +30,26 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
 lock:
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra parquet --extra test --output-file requirements-test.txt
+
+# 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
+demo: setup
+	$(BIN)/archiver demo
+
+# The core suite, with coverage and its floor. PostgreSQL tests need a server (see README, "Tests").
+test: setup-test
+	@rm -f .coverage .coverage.*
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal tests
+	@$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# Everything that can be told without running the program.
+check: setup-test
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	@scratch=$$(mktemp -d) && export ARCHIVER_DATABASE_URL="sqlite:///$$scratch/archive.db" && \
+	  $(BIN)/archiver database upgrade && $(BIN)/alembic check && rm -r "$$scratch"
+
+clean:
+	rm -rf $(VENV) demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,4 +1,4 @@
-"""The command line: settings in, results on standard output, logs on standard error, an exit code that says how it went."""
+"""The command line: settings in, results on standard output, logs on standard error, an exit code."""
 
 import asyncio
 import json
@@ -46,10 +46,10 @@ def run(
     log_format: Format = LogFormat.text,
 ) -> None:
     """Archive every project once, now."""
-    from archiver.clock import SystemClock  # noqa: PLC0415 - heavy imports stand where they are used
-    from archiver.logs import configure  # noqa: PLC0415
-    from archiver.nightly import archive_all, exit_code, open_archive  # noqa: PLC0415
-    from archiver.settings import load_settings  # noqa: PLC0415
+    from archiver.clock import SystemClock
+    from archiver.logs import configure
+    from archiver.nightly import archive_all, exit_code, open_archive
+    from archiver.settings import load_settings
 
     configure(log_format)
     settings = load_settings(config)
@@ -84,11 +84,11 @@ def run(
 @app.command()
 def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None:
     """Stay up: run every night by ARCHIVER_SCHEDULE, and at once if the last night is still to do."""
-    from archiver.clock import SystemClock  # noqa: PLC0415
-    from archiver.logs import configure  # noqa: PLC0415
-    from archiver.nightly import open_archive  # noqa: PLC0415
-    from archiver.schedule import keep_nights  # noqa: PLC0415
-    from archiver.settings import load_settings  # noqa: PLC0415
+    from archiver.clock import SystemClock
+    from archiver.logs import configure
+    from archiver.nightly import open_archive
+    from archiver.schedule import keep_nights
+    from archiver.settings import load_settings
 
     configure(log_format)
     settings = load_settings(config)
@@ -104,9 +104,9 @@ def simulate(
     weeks: Annotated[int, typer.Option(help="How many weeks of it, up to now.", min=1, max=520)] = 8,
 ) -> None:
     """Serve a simulated ServiceStage on loopback, without an account."""
-    from archiver.clock import SystemClock  # noqa: PLC0415
-    from archiver.demo import last_monday  # noqa: PLC0415
-    from archiver.simulator import Simulator, build_history, serve_forever  # noqa: PLC0415
+    from archiver.clock import SystemClock
+    from archiver.demo import last_monday
+    from archiver.simulator import Simulator, build_history, serve_forever
 
     clock = SystemClock()
     history = build_history(seed, ends_at=last_monday(clock.now(), weeks_on=1), weeks=weeks)
@@ -128,7 +128,7 @@ def demo(
     directory: Annotated[Path, typer.Option("--directory", help="Where the demo is written.")] = Path("demo"),
 ) -> None:
     """Tell the whole story without an account: 8 weeks of simulated nights, archived, and the weekly report."""
-    from archiver.demo import run_demo  # noqa: PLC0415
+    from archiver.demo import run_demo
 
     for line in run_demo(directory):
         typer.echo(line)
@@ -140,9 +140,9 @@ def upgrade(
     config: Config = None,
 ) -> None:
     """Make or migrate the tables."""
-    from archiver import migrate  # noqa: PLC0415
-    from archiver.database import open_writer  # noqa: PLC0415
-    from archiver.settings import load_settings  # noqa: PLC0415
+    from archiver import migrate
+    from archiver.database import open_writer
+    from archiver.settings import load_settings
 
     settings = load_settings(config)
     url, schema = settings.database_url.get_secret_value(), settings.database_schema
@@ -156,9 +156,9 @@ def upgrade(
 @database_app.command()
 def check(config: Config = None) -> None:
     """Compare the database with the models; exit 1 where they differ."""
-    from archiver import migrate  # noqa: PLC0415
-    from archiver.database import connected, open_reader  # noqa: PLC0415
-    from archiver.settings import load_settings  # noqa: PLC0415
+    from archiver import migrate
+    from archiver.database import connected, open_reader
+    from archiver.settings import load_settings
 
     settings = load_settings(config)
     url, schema = settings.database_url.get_secret_value(), settings.database_schema

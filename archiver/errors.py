@@ -1,4 +1,4 @@
-"""The errors, named by what to do next: mend the settings, retry later, give up this plan, give up the run."""
+"""The errors, named by what to do next: mend the settings, wait, give up this plan, give up the run."""
 
 
 class ArchiverError(Exception):
@@ -24,7 +24,7 @@ class LeaseHeldError(ArchiverError):
 
 
 class LeaseLostError(ArchiverError):
-    """Another process took the lease over while this one was at work; nothing of this one may be saved any more."""
+    """Another process took the lease over meanwhile; nothing of this one may be saved any more."""
 
 
 class ApiError(ArchiverError):
@@ -53,12 +53,6 @@ class ApiError(ArchiverError):
         self.body = body
 
 
-class RetryLaterError(ApiError):
-    """A passing fault (429, 5xx, a reset, a body cut short): worth another try, after `retry_after_seconds` if given."""
-
-    retry_after_seconds: float | None = None
-
-
 class PlanGoneError(ApiError):
     """The plan does not exist upstream any more (404)."""
 
@@ -68,4 +62,4 @@ class GiveUpPlanError(ApiError):
 
 
 class GiveUpRunError(ApiError):
-    """Nothing can be archived now: credentials refused, list forbidden or of the wrong shape, endpoint wrong."""
+    """Nothing can be archived now: credentials refused, list forbidden or unreadable, endpoint wrong."""

@@ -116,7 +116,7 @@ plans = Table(
     _instant("settled_at", "When the archive first saw the plan settled as it now is; NULL while unsettled"),
     _instant(
         "recheck_from_at",
-        "From when its recheck window counts: settled_at, or its own latest time if first seen settled",
+        "Start of its recheck window: settled_at, or its own latest time if first seen settled",
     ),
     _text("list_snapshot_id", "Snapshot of its current list item"),
     _text("list_item_sha256", "Canonical hash of its current list item"),
@@ -184,7 +184,7 @@ job_attempts = Table(
     Index(None, "project_id", "plan_id", "component_id"),
     Index(None, "project_id", "component_id", "started_at"),
     Index(None, "started_at"),
-    comment="A row is one deployment of a component in a plan; a redeployment adds a row, the earlier one stays for ever.",
+    comment="A row is one deployment of a component in a plan; a redeployment adds a row, the earlier stays for ever.",
 )
 
 rollbacks = Table(

@@ -52,7 +52,7 @@ class ReleaseApi:
 
     counts: Counts
 
-    def __init__(  # noqa: PLR0913 - the parts it is put together from
+    def __init__(
         self,
         http: httpx.AsyncClient,
         endpoint: str,

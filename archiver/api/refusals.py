@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from archiver.errors import ApiError, GiveUpPlanError, GiveUpRunError, RetryLaterError
+from archiver.errors import ApiError, GiveUpPlanError, GiveUpRunError
 
 _REDACTED = b"***"
 _E = TypeVar("_E", bound=ApiError)
@@ -41,9 +41,13 @@ class Reply:
         return body
 
 
-class PassingError(RetryLaterError):
-    """Worth another try: at once (a renewed token), or `most_tries` times at most (a doubtful refusal)."""
+class PassingError(ApiError):
+    """Worth another try: at once (a renewed token), or `most_tries` times at most (a doubtful refusal).
 
+    Passing are 408, 429, 5xx, resets, and bodies cut short. `retry_after_seconds` is what the server asked for.
+    """
+
+    retry_after_seconds: float | None = None
     is_at_once = False
     most_tries: int | None = None
 

@@ -55,9 +55,7 @@ class Signer(httpx.Auth):
         yield request
 
 
-def signature(  # noqa: PLR0913 - a request's parts, and the key
-    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, *, secret_key: str
-) -> str:
+def signature(method: str, path: str, query: str, headers: Mapping[str, str], body: bytes, *, secret_key: str) -> str:
     """Sign a request: its path and query as sent, the headers to sign (lower case, with `x-sdk-date`)."""
     names = sorted(headers)
     canonical = "\n".join(

@@ -109,7 +109,7 @@ def upgrade():
             "recheck_from_at",
             sa.Text().with_variant(postgresql.TIMESTAMP(timezone=True), "postgresql"),
             nullable=True,
-            comment="From when its recheck window counts: settled_at, or its own latest time if first seen settled",
+            comment="Start of its recheck window: settled_at, or its own latest time if first seen settled",
         ),
         sa.Column("list_snapshot_id", sa.Text(), nullable=True, comment="Snapshot of its current list item"),
         sa.Column("list_item_sha256", sa.Text(), nullable=True, comment="Canonical hash of its current list item"),
@@ -543,7 +543,7 @@ def upgrade():
         ),
         sa.ForeignKeyConstraint(["plan_key"], ["plans.plan_key"], name=op.f("fk_job_attempts_plan_key_plans")),
         sa.PrimaryKeyConstraint("attempt_key", name=op.f("pk_job_attempts")),
-        comment="A row is one deployment of a component in a plan; a redeployment adds a row, the earlier one stays for ever.",
+        comment="A row is one deployment of a component in a plan; a redeployment adds a row, the earlier stays for ever.",
     )
     with op.batch_alter_table("job_attempts", schema=None) as batch_op:
         batch_op.create_index(
@@ -634,7 +634,6 @@ def upgrade():
             unique=False,
         )
         batch_op.create_index(batch_op.f("ix_rollbacks_started_at"), ["started_at"], unique=False)
-
 
 
 def downgrade():
