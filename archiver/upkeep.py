@@ -1,0 +1,125 @@
+"""The commands that tend an archive: import, replay, check and backup."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archiver.errors import DatabaseError, SettingsError
+
+Config = Annotated[Path | None, typer.Option("--config", help="Settings file; default archiver.toml, if there.")]
+
+
+def import_bodies(
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files, folders, or - for standard input.")],
+    project: Annotated[str | None, typer.Option(help="Project ID; default the single ARCHIVER_PROJECT_ID.")] = None,
+    captured_at: Annotated[
+        str | None,
+        typer.Option(help="When the bodies were seen, such as 2026-11-24T02:15:00Z; default each file's time."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Archive saved bodies: deployment information and lists, also as NDJSON, gzip or Zstandard."""
+    from archiver.clock import SystemClock
+    from archiver.importing import import_saved
+    from archiver.logs import configure
+    from archiver.nightly import open_archive
+    from archiver.saved import read_saved
+    from archiver.settings import load_settings
+
+    configure("text")
+    settings = load_settings(config)
+    project_id = project or (settings.project_ids[0] if len(settings.project_ids) == 1 else None)
+    if project_id is None:
+        raise SettingsError("which project? name one with --project, or a single one in ARCHIVER_PROJECT_ID")
+    now = SystemClock().now()
+    found = read_saved(paths, _instant(captured_at, now), now)
+    engine, revision = open_archive(settings)
+    result = import_saved(engine, project_id, revision, found, now)
+    counts = result.counts
+    if as_json:
+        typer.echo(json.dumps(result.as_json()))
+    else:
+        typer.echo(
+            f"{project_id}  {result.outcome}: {counts.plans_listed} plans, {counts.plans_fetched} with deployment "
+            f"information ({counts.plans_changed} changed), {counts.plans_failed} files or lines unreadable"
+        )
+    if result.outcome != "complete":
+        raise typer.Exit(3 if result.outcome == "failed" else 1)
+
+
+def _instant(value: str | None, now: datetime) -> datetime | None:
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise SettingsError(f"--captured-at: {value!r} is no instant; write it like 2026-11-24T02:15:00Z") from None
+    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    if instant > now:
+        raise SettingsError(f"--captured-at: {value} is in the future")
+    return instant
+
+
+def replay(config: Config = None) -> None:
+    """Build plans, components, attempts, rollbacks and status changes again from the stored bodies."""
+    from archiver.lease import ARCHIVE, acquire
+    from archiver.nightly import open_archive
+    from archiver.replay import replay as replay_all
+    from archiver.settings import load_settings
+
+    engine, _ = open_archive(load_settings(config))
+    # The lease is taken and given back within the one transaction: whoever comes meanwhile waits for it.
+    with engine.begin() as connection:
+        lease = acquire(connection, ARCHIVE)
+        found = replay_all(connection)
+        lease.release_in(connection)
+    kept = (
+        f"; {found.plans_kept} plans kept as they are, since bodies of theirs were pruned" if found.plans_kept else ""
+    )
+    typer.echo(
+        f"{found.plans_rebuilt} plans rebuilt: {found.rows_written} rows written, {found.rows_removed} removed{kept}"
+    )
+
+
+def check(config: Config = None) -> None:
+    """Read the whole archive again: bodies and hashes, mapping, references, the database. Exit 1 on a finding."""
+    from archiver.audit import findings
+    from archiver.database import connected, open_reader
+    from archiver.settings import load_settings
+
+    settings = load_settings(config)
+    url = settings.database_url.get_secret_value()
+    count = 0
+    with connected(open_reader(url, settings.database_schema), url) as connection:
+        for finding in findings(connection):
+            count += 1
+            typer.echo(finding)
+    typer.echo(f"{count} findings" if count else "the archive is sound")
+    if count:
+        raise typer.Exit(1)
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the copy goes; must not be there yet.")],
+    config: Config = None,
+) -> None:
+    """Make a verified copy of an SQLite archive, also while it is in use."""
+    from archiver.database import is_sqlite, open_reader, parse_url, sqlite_path
+    from archiver.migrate import back_up
+    from archiver.settings import load_settings
+
+    settings = load_settings(config)
+    url = parse_url(settings.database_url.get_secret_value())
+    if not is_sqlite(url):
+        raise SettingsError("backup copies SQLite archives; use pg_dump for PostgreSQL")
+    open_reader(settings.database_url.get_secret_value(), settings.database_schema).dispose()
+    if file.exists():
+        raise SettingsError(f"{file} is there already: name a new file")
+    if not file.parent.is_dir():
+        raise DatabaseError(f"there is no folder {file.parent}")
+    back_up(sqlite_path(url), file)
+    typer.echo(f"{file}: a verified copy, {file.stat().st_size:,} bytes")

@@ -1,0 +1,182 @@
+"""Saved bodies put into the past: in any order, once and again, on both databases."""
+
+import gzip
+import json
+import random
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import zstandard
+from builders import component, deploy_info, plan_item
+
+from archiver import schema
+from archiver.audit import findings
+from archiver.errors import SettingsError
+from archiver.importing import import_saved
+from archiver.replay import FACTS
+from archiver.saved import Observation, Unreadable, read_saved
+from archiver.simulator import Request, Simulator, build_history
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def day(number):
+    return START + timedelta(days=number)
+
+
+def observed(number, *components, plan_id="p"):
+    return Observation(plan_id, "deploy_info", deploy_info(plan_id, *components), day(number))
+
+
+def ranges(archive, **equal):
+    rows = sorted(archive.rows(schema.snapshots, **equal), key=lambda row: (row["captured_at"], row["snapshot_id"]))
+    return [((row["captured_at"] - START).days, (row["last_captured_at"] - START).days) for row in rows]
+
+
+def all_rows(archive):
+    tables = (*FACTS, schema.snapshots)
+    return {
+        table.name: [{name: value for name, value in row.items() if name != "run_id"} for row in archive.rows(table)]
+        for table in tables
+    }
+
+
+FIRST = component(job_id="JOB1")
+SECOND = component(job_id="JOB2", start_time=1_700_000_900_000, end_time=1_700_000_990_000)
+
+
+def test_a_body_seen_on_several_days_is_one_range(archive):
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST), observed(3, FIRST)], NOW)
+    import_saved(archive.engine, "pr", archive.revision, [observed(2, FIRST)], NOW)
+
+    assert ranges(archive) == [(1, 3)]
+
+
+def test_another_body_within_a_range_splits_it(archive):
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST), observed(5, FIRST)], NOW)
+    import_saved(archive.engine, "pr", archive.revision, [observed(3, SECOND)], NOW)
+
+    assert ranges(archive) == [(1, 1), (3, 3), (5, 5)]
+    attempts = {row["job_id"]: row for row in archive.rows(schema.job_attempts)}
+    assert attempts["JOB1"]["last_seen_at"] == day(5)
+    assert attempts["JOB2"]["first_seen_at"] == attempts["JOB2"]["last_seen_at"] == day(3)
+
+
+def test_an_attempt_from_before_the_archive_becomes_the_first_known(archive):
+    import_saved(archive.engine, "pr", archive.revision, [observed(5, SECOND)], NOW)
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW)
+
+    assert {row["job_id"]: row["attempt"] for row in archive.rows(schema.job_attempts)} == {"JOB1": 1, "JOB2": 2}
+
+
+def test_a_list_body_never_tombstones(archive):
+    both = [Observation(name, "list_item", json.dumps(plan_item(name)).encode(), day(1)) for name in ("a", "b")]
+    import_saved(archive.engine, "pr", archive.revision, both, NOW)
+    only = [Observation("a", "list_item", json.dumps(plan_item("a")).encode(), day(2))]
+    import_saved(archive.engine, "pr", archive.revision, only, NOW)
+
+    assert [row["gone_at"] for row in archive.rows(schema.plans)] == [None, None]
+
+
+def test_any_order_and_any_repetition_give_the_same_archive(archive):
+    history = build_history(5, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=1, projects=1, plans_per_week=12)
+    [project_id] = history.project_ids
+    seen = []
+    clock = [history.starts_at]
+    simulator = Simulator(history, now=lambda: clock[0])
+    plans_url = f"/v3/{project_id}/cas/release-plans"
+    for _ in range(9):
+        clock[0] += timedelta(days=1)
+        for item in json.loads(simulator.handle(Request("GET", plans_url)).body)["release_plans"]:
+            seen.append(Observation(item["id"], "list_item", json.dumps(item).encode(), clock[0]))
+            answer = simulator.handle(Request("GET", f"{plans_url}/{item['id']}/deploy-info"))
+            if answer.status == 200:
+                later = clock[0] + timedelta(seconds=1)
+                seen.append(Observation(item["id"], "deploy_info", answer.body, later))
+    import_saved(archive.engine, project_id, archive.revision, seen, NOW)
+    in_order = all_rows(archive)
+    for table in (*reversed(FACTS), schema.snapshots):
+        with archive.engine.begin() as connection:
+            connection.execute(table.delete())
+
+    shuffled = random.Random(1).sample(seen, len(seen))
+    for part in (shuffled[::2], shuffled[1::2], shuffled[::3]):
+        import_saved(archive.engine, project_id, archive.revision, part, NOW)
+
+    assert all_rows(archive) == in_order
+    with archive.engine.connect() as connection:
+        assert list(findings(connection)) == []
+
+
+def test_what_can_not_be_read_is_named_and_the_rest_is_saved(archive):
+    bad = Unreadable("x.json", "no JSON", b"{")
+
+    result = import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST), bad], NOW)
+
+    assert (result.outcome, result.counts.plans_failed, result.counts.plans_changed) == ("partial", 1, 1)
+    [failure] = archive.rows(schema.fetch_failures)
+    assert (failure["plan_id"], failure["stage"], failure["body"]) == ("x.json", "import", b"{")
+
+
+def read(tmp_path, *names):
+    return list(read_saved([str(tmp_path / name) for name in names], day(1), NOW))
+
+
+def test_files_lines_lists_and_compressed_ones_are_read(tmp_path):
+    one, two = deploy_info("one"), deploy_info("two")
+    listing = json.dumps({"count": 1, "release_plans": [plan_item("one")]}).encode()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "one.json").write_bytes(one)
+    (tmp_path / "folder" / "lines.ndjson").write_bytes(one + b"\n" + two + b"\n" + listing + b"\n")
+    (tmp_path / "two.json.gz").write_bytes(gzip.compress(two))
+    (tmp_path / "two.json.zst").write_bytes(zstandard.compress(two))
+
+    found = read(tmp_path, "folder", "two.json.gz", "two.json.zst")
+
+    deploy, item = "deploy_info", "list_item"
+    expected = [("one", deploy), ("two", deploy), ("one", item), ("one", deploy), ("two", deploy), ("two", deploy)]
+    assert [(one.plan_id, one.kind) for one in found] == expected
+
+
+def test_a_file_without_a_given_time_was_seen_when_it_was_last_changed(tmp_path):
+    file = tmp_path / "one.json"
+    file.write_bytes(deploy_info("one"))
+
+    [found] = read_saved([str(file)], None, NOW)
+
+    assert abs(found.captured_at.timestamp() - file.stat().st_mtime) < 0.001
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"[]",
+        b'{"components": []}',
+        b'{"release_plans": [{"name": "x"}]}',
+        b"\x1f\x8bbroken",
+        b"\x28\xb5\x2f\xfdx",
+    ],
+)
+def test_what_is_no_body_is_named(tmp_path, content):
+    (tmp_path / "bad.json").write_bytes(content)
+
+    [found] = read(tmp_path, "bad.json")
+
+    assert isinstance(found, Unreadable)
+    assert found.name.endswith("bad.json")
+
+
+def test_a_bad_line_is_named_by_its_number(tmp_path):
+    (tmp_path / "lines.ndjson").write_bytes(deploy_info("one") + b"\nnonsense\n")
+
+    good, bad = read(tmp_path, "lines.ndjson")
+
+    assert good.plan_id == "one"
+    assert bad.name.endswith("lines.ndjson, line 2")
+
+
+def test_a_path_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match="there is no file or folder"):
+        read(tmp_path, "nothing")

@@ -1,0 +1,121 @@
+"""The archive again from its bodies, and the audit that reads them all."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import zstandard
+from pydantic import SecretStr
+from sqlalchemy import delete, select, update
+
+from archiver import schema
+from archiver.audit import findings
+from archiver.clock import ManualClock
+from archiver.nightly import archive_all
+from archiver.replay import FACTS, replay
+from archiver.settings import Settings
+from archiver.simulator import Simulator, build_history, serve
+
+NIGHT_COUNT = 5
+
+
+@pytest.fixture
+async def lived_in(archive):
+    """Return an archive of some simulated nights: redeployments, rollbacks, edited, moved and deleted plans."""
+    history = build_history(3, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=1, projects=1, plans_per_week=20)
+    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
+    async with serve(Simulator(history, now=clock.now)) as base_url:
+        settings = Settings.model_construct(
+            database_url=SecretStr(archive.url),
+            endpoint=base_url,
+            project_id=history.project_ids[0],
+            token=SecretStr("any"),
+            requests_per_second=0,
+        )
+        for _ in range(NIGHT_COUNT):
+            clock.advance(86_400)
+            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+    return archive
+
+
+def facts(archive):
+    return {table.name: archive.rows(table) for table in FACTS}
+
+
+async def test_a_replay_of_a_live_archive_changes_no_row(lived_in):
+    before = facts(lived_in)
+    assert min(len(rows) for rows in before.values()) > 0
+
+    with lived_in.engine.begin() as connection:
+        found = replay(connection)
+
+    assert (found.rows_written, found.rows_removed, found.plans_kept) == (0, 0, 0)
+    assert found.plans_rebuilt == len(before["plans"])
+    assert facts(lived_in) == before
+
+
+async def test_a_replay_makes_lost_and_altered_facts_again(lived_in):
+    before = facts(lived_in)
+    attempt_key = before["job_attempts"][0]["attempt_key"]
+    with lived_in.engine.begin() as connection:
+        connection.execute(delete(schema.status_changes))
+        connection.execute(delete(schema.rollbacks))
+        connection.execute(update(schema.job_attempts).values(outcome="failed", version="?"))
+        stray = before["job_attempts"][0] | {"attempt_key": "stray"}
+        connection.execute(schema.job_attempts.insert(), stray)
+
+    with lived_in.engine.begin() as connection:
+        found = replay(connection)
+
+    assert facts(lived_in) == before
+    assert found.rows_removed == 1
+    assert attempt_key in {row["attempt_key"] for row in before["job_attempts"]}
+
+
+async def test_a_plan_with_a_pruned_body_is_kept_as_it_is(lived_in):
+    plan_id = lived_in.rows(schema.snapshots)[0]["plan_id"]
+    with lived_in.engine.begin() as connection:
+        pruned = update(schema.snapshots).where(schema.snapshots.c.plan_id == plan_id).values(body=None)
+        connection.execute(pruned)
+        altered = update(schema.plans).where(schema.plans.c.plan_id == plan_id).values(name="kept")
+        connection.execute(altered)
+
+    with lived_in.engine.begin() as connection:
+        found = replay(connection)
+
+    assert (found.plans_kept, found.rows_written) == (1, 0)
+    assert [row["name"] for row in lived_in.rows(schema.plans, plan_id=plan_id)] == ["kept"]
+
+
+async def test_a_sound_archive_has_no_findings(lived_in):
+    with lived_in.engine.connect() as connection:
+        assert list(findings(connection)) == []
+
+
+async def test_the_audit_names_what_is_wrong(lived_in):
+    first, second, third = (row["snapshot_id"] for row in lived_in.rows(schema.snapshots)[:3])
+    table = schema.snapshots
+
+    def damage(snapshot_id, **values):
+        return update(table).where(table.c.snapshot_id == snapshot_id).values(values)
+
+    with lived_in.engine.begin() as connection:
+        connection.execute(damage(first, body=b"no frame"))
+        connection.execute(damage(second, body=zstandard.compress(b'{"id": "another"}')))
+        connection.execute(damage(third, canonical_sha256="0" * 64))
+    with lived_in.engine.connect() as connection:
+        found = "\n".join(findings(connection))
+
+    assert f"the body of snapshot {first} can't be read" in found
+    assert f"the body of snapshot {second} is not the one that was stored" in found
+    assert f"the canonical hash of snapshot {third} is not that of its body" in found
+
+
+async def test_the_audit_finds_rows_that_their_bodies_do_not_say(lived_in):
+    with lived_in.engine.begin() as connection:
+        one = connection.execute(select(schema.job_attempts.c.attempt_key).limit(1)).scalar_one()
+        altered = update(schema.job_attempts).where(schema.job_attempts.c.attempt_key == one)
+        connection.execute(altered.values(version="?"))
+    with lived_in.engine.connect() as connection:
+        found = list(findings(connection))
+
+    assert found == ["1 rows differ from what their bodies say, 0 have no body: run `archiver replay`"]
