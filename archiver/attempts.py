@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from archiver.history import Sighting
 
 _UNFINISHED = ("running", "pending")
+_SIGHT = ("last_seen_at", "last_snapshot_id")
 
 
 @dataclass(slots=True)
@@ -46,18 +47,24 @@ class Jobs:
 
     def observe(self, entries: list[Entry], previous: str | None, sighting: "Sighting", birth: Row) -> Changes:
         """Take in one body's entries. `previous` is the snapshot before, `birth` what new rows have alike."""
-        shown: dict[str, tuple[Row, Entry, Row]] = {}
-        changes = Changes()
+        # The rows shown, as they were before. Entry by entry, so that a component twice in a body keeps both its jobs;
+        # compared at the end, since of a job that is twice in it the last entry counts.
+        before: dict[str, Row] = {}
         for entry in entries:
             fields = self._fields(entry)
             if fields is not None:
-                row = self._find(entry, fields, previous, sighting) or self._create(entry, fields, sighting, birth)
-                shown[row[self.key_column]] = (row, entry, fields)
-        for row, entry, fields in shown.values():
-            self._update(row, entry, fields, sighting, changes)
+                row = self._find(entry, fields, previous) or self._create(entry, fields, sighting, birth)
+                before.setdefault(row[self.key_column], dict(row))
+                self._update(row, entry, fields, sighting)
+        changes = Changes()
+        for key, was in before.items():
+            row = self.touched[key]
+            changes.is_changed |= any(row[name] != was.get(name) for name in row if name not in _SIGHT)
+            if row[self.status_column] != was[self.status_column]:
+                changes.statuses.append((row, was[self.status_column], row[self.status_column]))
         if self.subject == "job":
-            self._close_replaced({entry.component_id for entry in entries}, shown.keys(), changes)
-            self._rank({entry.component_id for _, entry, _ in shown.values()})
+            self._close_replaced({entry.component_id for entry in entries}, before.keys(), changes)
+            self._rank({self.touched[key]["component_id"] for key in before})
         return changes
 
     def _fields(self, entry: Entry) -> Row | None:
@@ -66,39 +73,39 @@ class Jobs:
     def _id(self, entry: Entry) -> str | None:
         return entry.job_id if self.subject == "job" else entry.rollback_job_id
 
-    def _find(self, entry: Entry, fields: Row, previous: str | None, sighting: "Sighting") -> Row | None:
+    def _find(self, entry: Entry, fields: Row, previous: str | None) -> Row | None:
         """Return the known row that the entry shows again.
 
         By its id; without id by its start; without either it is the one open job of its component. A row without id
-        is taken over by an id that appears with the same start, or without a start while the row is the latest shown.
+        is taken over by an id that appears with the same start, or without a start while the row is the latest shown
+        (by the snapshot before, and not yet again by this one).
         """
         mine = self.by_component.get(entry.component_id, [])
         own_id, start = self._id(entry), fields["started_at"]
-        current = (previous, sighting.snapshot_id)
+        without_id = [row for row in mine if row[self.id_column] is None]
         if own_id is not None:
             known = [row for row in mine if row[self.id_column] == own_id]
-            known = known or [row for row in mine if self._is_taken_over(row, entry, start, current)]
+            known = known or [row for row in without_id if start is not None and row["started_at"] == start]
         elif start is not None:
             known = [row for row in mine if row["started_at"] == start]
-            if not known and self.subject == "rollback":
-                known = [row for row in mine if self._is_taken_over(row, entry, start, current)]
         else:
-            known = [row for row in mine if row[self.id_column] is None and row["started_at"] is None]
-            if not known and self.subject == "rollback":
-                known = [row for row in mine if self._is_taken_over(row, entry, start, current)]
-        return known[-1] if known else None
+            known = [row for row in without_id if row["started_at"] is None]
+        if not known and (own_id is not None or self.subject == "rollback"):
+            latest = [row for row in without_id if row["last_snapshot_id"] == previous]
+            known = [row for row in latest if self._is_same_job(row, entry, start)]
+        return max(known, key=self._recency, default=None)
 
-    def _is_taken_over(self, row: Row, entry: Entry, start: datetime | None, current: tuple[str | None, str]) -> bool:
-        if row[self.id_column] is not None:
-            return False
-        if start is not None and row["started_at"] == start:
-            return True
-        is_current = row["last_snapshot_id"] in current
+    def _is_same_job(self, row: Row, entry: Entry, start: datetime | None) -> bool:
+        """Whether a row without id, the latest shown, may be the job that now shows more of itself."""
         if self.subject == "job":
-            return is_current and start is None
+            return start is None
         # A rollback that was first seen by its status alone gets its start and its id later.
         is_beside = None in (row["job_id"], entry.job_id) or row["job_id"] == entry.job_id
-        return is_current and is_beside and (start is None or row["started_at"] is None)
+        return is_beside and (start is None or row["started_at"] is None)
+
+    def _recency(self, row: Row) -> tuple[Any, ...]:
+        first_seen_at = row["first_seen_at"]
+        return first_seen_at, row["started_at"] or first_seen_at, row[self.id_column] or "", row[self.key_column]
 
     def _create(self, entry: Entry, fields: Row, sighting: "Sighting", birth: Row) -> Row:
         own_id, start = self._id(entry), fields["started_at"]
@@ -128,21 +135,16 @@ class Jobs:
         mine.append(row)
         return row
 
-    def _update(self, row: Row, entry: Entry, fields: Row, sighting: "Sighting", changes: Changes) -> None:
+    def _update(self, row: Row, entry: Entry, fields: Row, sighting: "Sighting") -> None:
         fields = dict(fields)
         if row[self.id_column] is None:
             fields[self.id_column] = self._id(entry)
         if self.subject == "rollback" and row["job_id"] is None:
             fields["job_id"] = entry.job_id
-        old, new = row[self.status_column], fields[self.status_column]
-        if any(name not in row or row[name] != value for name, value in fields.items()):
-            changes.is_changed = True
         row.update(fields)
         row["last_seen_at"] = max(sighting.captured_at, row.get("last_seen_at", sighting.captured_at))
         row["last_snapshot_id"] = sighting.snapshot_id
         self.touched[row[self.key_column]] = row
-        if old != new:
-            changes.statuses.append((row, old, new))
 
     def _close_replaced(self, component_ids: set[str], shown: Iterable[str], changes: Changes) -> None:
         """An attempt whose component is there and shows another: its end will never be seen."""

@@ -12,6 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from archiver import upkeep
 from archiver.errors import ArchiverError
 
 _T = TypeVar("_T")
@@ -25,6 +26,10 @@ app = typer.Typer(
 )
 database_app = typer.Typer(help="Migrate and verify the database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database_app, name="database")
+app.command("import")(upkeep.import_bodies)
+app.command("replay")(upkeep.replay)
+app.command("check")(upkeep.check)
+app.command("backup")(upkeep.backup)
 
 
 class LogFormat(StrEnum):
@@ -56,6 +61,7 @@ def run(
     settings.check_run()
     engine, revision = open_archive(settings)
     outcomes = _until_signal(archive_all(settings, engine, revision, SystemClock(), is_full=full))
+    engine.dispose()
     if outcomes is None:
         _say_error("told to stop; what was fetched is saved")
         raise typer.Exit(1)
@@ -149,7 +155,9 @@ def upgrade(
     if sql:
         migrate.upgrade_sql(schema)
         return
-    before, after = migrate.upgrade(open_writer(url, schema), url, schema)
+    engine = open_writer(url, schema)
+    before, after = migrate.upgrade(engine, url, schema)
+    engine.dispose()
     typer.echo(f"schema at {after}" if before == after else f"schema migrated from {before or 'nothing'} to {after}")
 
 
@@ -162,8 +170,10 @@ def check(config: Config = None) -> None:
 
     settings = load_settings(config)
     url, schema = settings.database_url.get_secret_value(), settings.database_schema
-    with connected(open_reader(url, schema), url) as connection:
+    engine = open_reader(url, schema)
+    with connected(engine, url) as connection:
         found = migrate.differences(connection, schema)
+    engine.dispose()
     for line in found:
         typer.echo(line)
     typer.echo("the database differs from the models" if found else "the database equals the models")

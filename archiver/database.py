@@ -82,13 +82,18 @@ def open_reader(url: str, schema: str) -> Engine:
             raise DatabaseError(
                 f"there is no archive {path}: make one with `archiver run`, or set ARCHIVER_DATABASE_URL"
             )
-        uri = f"file:{_uri_path(path)}?mode=ro"
+        # A strictly read-only connection leaves its WAL files behind; the last of these takes them away.
+        uri = f"file:{_uri_path(path)}?mode=rw"
         engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-        _on_sqlite(engine, "BEGIN", ())
+        _on_sqlite(engine, "BEGIN", ("query_only=ON",))
     else:
         engine = _open_postgresql(parsed, schema)
-    with connected(engine, url) as connection:
-        check_revision(connection, schema)
+    try:
+        with connected(engine, url) as connection:
+            check_revision(connection, schema)
+    except DatabaseError:
+        engine.dispose()
+        raise
     return engine
 
 

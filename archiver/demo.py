@@ -10,11 +10,11 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 
 from archiver.clock import ManualClock, SystemClock
 from archiver.database import open_reader
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, DatabaseError
 from archiver.logs import configure
 from archiver.nightly import archive_all, exit_code, open_archive
 from archiver.schema import job_attempts, nights, plans, rollbacks
@@ -64,7 +64,10 @@ def run_demo(directory: Path) -> Iterator[str]:
 
 
 def _is_finished(url: str, last_night: date) -> bool:
-    engine = open_reader(url, "")
+    try:
+        engine = open_reader(url, "")
+    except DatabaseError:  # stopped before there were tables
+        return False
     served = select(func.count()).where(nights.c.night_date == last_night, nights.c.state == "done")
     listed = select(func.count(nights.c.project_id.distinct()))
     with engine.connect() as connection:
@@ -84,7 +87,8 @@ async def _archive_nights(url: str, ends_at: datetime) -> int:
             requests_per_second=0,
         )
         engine, revision = open_archive(settings)
-        night = datetime.combine(history.starts_at.date() + timedelta(days=1), _NIGHT)
+        first = history.starts_at.date() + timedelta(days=1)
+        night = datetime.combine(_next_night(engine, len(history.project_ids), first), _NIGHT)
         night_count = 0
         while night.date() <= ends_at.date():
             clock.set(night)
@@ -96,6 +100,14 @@ async def _archive_nights(url: str, ends_at: datetime) -> int:
             night_count += 1
         engine.dispose()
     return night_count
+
+
+def _next_night(engine: Engine, project_count: int, first: date) -> date:
+    """Return the night to go on with: time never runs backwards in an archive that was left unfinished."""
+    last_done = select(func.max(nights.c.night_date)).where(nights.c.state == "done").group_by(nights.c.project_id)
+    with engine.connect() as connection:
+        dates = connection.execute(last_done).scalars().all()
+    return min(dates) + timedelta(days=1) if len(dates) == project_count else first
 
 
 def _count_rows(url: str) -> Iterator[tuple[str, int]]:

@@ -22,7 +22,7 @@ class RunOptions:
     sweep_days: int = 30
 
 
-def is_due(
+def is_due(  # noqa: PLR0911 - one rule, one line
     state: KnownPlan | None, item_sha256: str, status: str | None, night: date, now: datetime, options: RunOptions
 ) -> bool:
     """Whether a listed plan is to be fetched: new, changed, unsettled, settled lately, or its turn in the sweep."""

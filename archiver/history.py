@@ -1,4 +1,4 @@
-"""The rules of the archive: how one plan's past grows by one observation. Pure; a live run and a replay are the same fold.
+"""The rules of the archive: how one plan's past grows by one observation. Pure; live run and replay are one fold.
 
 An observation is a new list item, a new deployment information, or the plan's absence. Rows are dicts by column name.
 """
@@ -69,7 +69,8 @@ class PlanHistory:
         row = self.plan
         if row is None or row["gone_at"] is not None:
             return False
-        row["gone_at"] = at
+        # Should the clock have been set back, it still left after it was last seen.
+        at = row["gone_at"] = max(at, row["last_seen_at"])
         self._change("plan", row["status"], None, Sighting("", "", at, run_id))
         return True
 
@@ -94,7 +95,7 @@ class PlanHistory:
             row["settled_at"] = row["recheck_from_at"] = at
 
     def see_again(self, at: datetime) -> None:
-        """The plan was fetched at that time and its current deployment information was the same: times of sight move."""
+        """The plan was fetched at that time and its deployment information was the same: times of sight move."""
         row = self._known_plan(at)
         row["last_seen_at"] = max(at, row["last_seen_at"])
         row["fetched_at"] = max(at, row["fetched_at"] or at)

@@ -7,16 +7,14 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import Any, TypeVar
 
-import stamina
 import structlog
 from sqlalchemy import Connection, Engine, exc
 
 from archiver.api.client import Answer, ReleaseApi
 from archiver.api.payloads import PlanItem, PlanList, WrongShapeError, decode
 from archiver.clock import Clock
-from archiver.database import first_line
 from archiver.due import RunOptions, is_due
-from archiver.errors import ApiError, ArchiverError, DatabaseError, GiveUpPlanError, GiveUpRunError, PlanGoneError
+from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError
 from archiver.instants import instant_text
 from archiver.lease import HEARTBEAT_SECONDS, Lease, acquire
 from archiver.ledger import (
@@ -39,6 +37,7 @@ from archiver.store import (
     save_gone,
     save_seen,
 )
+from archiver.writing import in_transaction
 
 log = structlog.get_logger()
 
@@ -126,7 +125,7 @@ class _Run:
             return lease, run_id, night_date
 
         now = self.clock.now()
-        self.lease, run_id, self.night_date = await asyncio.to_thread(_in_transaction, self.engine, begin)
+        self.lease, run_id, self.night_date = await asyncio.to_thread(in_transaction, self.engine, begin)
         self.result = RunResult(run_id, self.project_id, now)
         log.info("ingest.run_started", run_id=run_id, project_id=self.project_id, kind=self.options.kind)
 
@@ -138,7 +137,7 @@ class _Run:
             while True:
                 await asyncio.sleep(HEARTBEAT_SECONDS)
                 with contextlib.suppress(ArchiverError):  # the next commit finds out for itself
-                    await asyncio.to_thread(_in_transaction, self.engine, self.lease.confirm)
+                    await asyncio.to_thread(in_transaction, self.engine, self.lease.confirm)
 
         heartbeat = asyncio.create_task(beat())
         try:
@@ -169,12 +168,17 @@ class _Run:
             for start in range(0, len(absent), SAVE_PLANS):
                 await self._save_gone(absent[start : start + SAVE_PLANS], answer.captured_at)
         else:
-            self._note(f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)")
+            self._note(
+                f"the list holds {self.unreadable} items without an id"
+                if listing.is_whole
+                else f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)"
+            )
             self.is_incomplete = True
 
     def _read_list(self, listing: PlanList, answer: Answer) -> dict[str, Seen]:
         """Read the items, by plan id; the last one wins where a plan stands in the list twice."""
         listed: dict[str, Seen] = {}
+        nameless: dict[str, ApiError] = {}
         for position, raw in enumerate(listing.release_plans):
             content = bytes(raw)
             try:
@@ -183,12 +187,13 @@ class _Run:
             except WrongShapeError:
                 item, plan_id = PlanItem(), None
             if plan_id is None:
-                self.unreadable += 1
                 name = f"missing:{text(item.name) or position}"
                 error = GiveUpPlanError("the list holds an item without an id", stage="list", body=content)
-                self.failures.append((name, error))
+                nameless[f"missing:{position}" if name in nameless else name] = error
                 continue
             listed[plan_id] = Seen(plan_id, item, body_of(content, answer.captured_at))
+        self.failures += nameless.items()
+        self.unreadable = len(nameless)
         self.result.counts.plans_listed = len(listed) + self.unreadable
         self.result.counts.plans_failed = self.unreadable
         return listed
@@ -270,13 +275,21 @@ class _Run:
     async def _save_as_they_come(self, answered: "asyncio.Queue[Seen | None]", room: asyncio.Semaphore) -> None:
         batch: list[Seen] = []
         size_bytes = 0
-        while (seen := await answered.get()) is not None:
-            batch.append(seen)
-            room.release()
-            size_bytes += 0 if seen.info_body is None else len(seen.info_body.content)
-            if len(batch) >= SAVE_PLANS or size_bytes >= SAVE_BYTES:
-                await self._save(batch, self._take_failures())
-                batch, size_bytes = [], 0
+        try:
+            while (seen := await answered.get()) is not None:
+                batch.append(seen)
+                room.release()
+                size_bytes += 0 if seen.info_body is None else len(seen.info_body.content)
+                if len(batch) >= SAVE_PLANS or size_bytes >= SAVE_BYTES:
+                    await self._save(batch, self._take_failures())
+                    batch, size_bytes = [], 0
+        except asyncio.CancelledError:
+            # Told to stop: what has come is kept. A save that was under way is done again, which changes nothing.
+            while not answered.empty():
+                if (seen := answered.get_nowait()) is not None:
+                    batch.append(seen)
+            await self._save(batch, self._take_failures())
+            raise
         await self._save(batch, self._take_failures())
 
     def _take_failures(self) -> list[tuple[str | None, ApiError]]:
@@ -321,7 +334,7 @@ class _Run:
             self.lease.confirm(connection)
             return work(connection)
 
-        return await asyncio.to_thread(_in_transaction, self.engine, fenced)
+        return await asyncio.to_thread(in_transaction, self.engine, fenced)
 
     def _note(self, error: str) -> None:
         self.result.error = self.result.error or error
@@ -366,18 +379,3 @@ class _Run:
 
 def _not_tried(cause: ApiError) -> ApiError:
     return GiveUpPlanError(f"not tried: {cause}", stage="not_tried", error_code=cause.error_code, status=cause.status)
-
-
-def _in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
-    """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
-    try:
-        for attempt in stamina.retry_context(on=_is_passing, attempts=5, timeout=60):
-            with attempt, engine.begin() as connection:
-                return work(connection)
-    except exc.DBAPIError as error:
-        raise DatabaseError(f"the database failed: {first_line(error)}") from error
-    raise AssertionError("unreachable: the last attempt raises")
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, exc.OperationalError) and (error.connection_invalidated or "locked" in str(error.orig))

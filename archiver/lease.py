@@ -43,13 +43,17 @@ class Lease:
 
     def release(self, engine: Engine) -> None:
         """Give the lease back; no matter if it is lost."""
+        with engine.begin() as connection:
+            self.release_in(connection)
+
+    def release_in(self, connection: Connection) -> None:
+        """Give the lease back within the caller's transaction."""
         mine = (
             update(leases)
             .where(leases.c.lease_name == self.name, leases.c.holder == self.holder, leases.c.fence == self.fence)
             .values(is_released=True)
         )
-        with engine.begin() as connection:
-            connection.execute(mine)
+        connection.execute(mine)
 
 
 def acquire(connection: Connection, name: str) -> Lease:
@@ -112,7 +116,7 @@ def _host() -> str:
     parts = [socket.gethostname()]
     try:
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip())
-        parts.append(os.readlink("/proc/self/ns/pid"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
         pass
     return "/".join(parts)

@@ -1,4 +1,4 @@
-"""What the API's fields mean: payload → values of the archive. Pure; meaning changes here and in `history`, nowhere else."""
+"""What the API's fields mean: payload → values. Pure; meaning changes here and in `history`, nowhere else."""
 
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from archiver.database import connected, first_line, is_sqlite, parse_url, sqlite_path
 from archiver.errors import DatabaseError
+from archiver.lease import ARCHIVE, acquire
 from archiver.schema import metadata
 
 _BESIDE = Path(__file__).parent
@@ -83,7 +84,10 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
             back_up(sqlite_path(parsed), sqlite_path(parsed).with_name(f"{sqlite_path(parsed).name}.before-{head}"))
     try:
         with _ddl_transaction(engine, schema) as connection:
+            lease = None if before is None else acquire(connection, ARCHIVE)  # nobody else is at work meanwhile
             command.upgrade(alembic_config(connection=connection, schema=schema), "head")
+            if lease is not None:
+                lease.release_in(connection)
     except (exc.DBAPIError, CommandError) as error:
         raise DatabaseError(f"the migration to {head} failed and changed nothing: {first_line(error)}") from None
     return before, head
@@ -105,10 +109,13 @@ def upgrade_sql(schema: str) -> None:
 
 def back_up(source: Path, target: Path) -> None:
     """Copy an SQLite archive while it may be in use, and verify the copy. DatabaseError if it is not sound."""
-    target.touch(mode=0o600)
-    with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
-        reader.backup(writer)
-        verdict = writer.execute("PRAGMA integrity_check").fetchone()[0]
+    try:
+        target.touch(mode=0o600)
+        with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
+            reader.backup(writer)
+            verdict = writer.execute("PRAGMA integrity_check").fetchone()[0]
+    except (OSError, sqlite3.Error) as error:
+        raise DatabaseError(f"can't copy the archive to {target} ({error}): nothing was migrated") from None
     if verdict != "ok":
         raise DatabaseError(f"the copy {target} is not sound ({verdict}): nothing was migrated")
 

@@ -14,7 +14,7 @@ from archiver.api.transport import open_http
 from archiver.clock import Clock
 from archiver.database import connected, is_sqlite, open_writer, parse_url
 from archiver.due import RunOptions
-from archiver.errors import ArchiverError, LeaseHeldError
+from archiver.errors import ArchiverError, DatabaseError, LeaseHeldError
 from archiver.ingest import RunResult, archive_project
 from archiver.ledger import Night
 from archiver.migrate import check_revision, upgrade
@@ -53,8 +53,12 @@ def open_archive(settings: Settings) -> tuple[Engine, str]:
     engine = open_writer(url, schema)
     if is_sqlite(parse_url(url)):
         return engine, upgrade(engine, url, schema)[1]
-    with connected(engine, url) as connection:
-        return engine, check_revision(connection, schema)
+    try:
+        with connected(engine, url) as connection:
+            return engine, check_revision(connection, schema)
+    except DatabaseError:
+        engine.dispose()
+        raise
 
 
 async def archive_all(
@@ -99,7 +103,7 @@ async def archive_all(
     return outcomes
 
 
-def _auth(  # noqa: PLR0913, PLR0917 - the parts it is put together from
+def _auth(
     settings: Settings, project_id: str, http: httpx.AsyncClient, throttle: Throttle, clock: Clock, limits: Limits
 ) -> httpx.Auth:
     def secret(name: str) -> str:

@@ -1,7 +1,7 @@
 """The nights: when each fell due by the schedule, and how a run or its absence settles it."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import TYPE_CHECKING
 
 from apscheduler.triggers.cron import CronTrigger
@@ -21,59 +21,54 @@ def cron_trigger(expression: str, zone: tzinfo) -> CronTrigger:
     if len(fields) != 5:
         raise ValueError(f"{expression!r} is no cron expression; write five fields such as '15 2 * * *'")
     minute, hour, day, month, weekday = fields
-    named = ",".join(_named_weekdays(part) for part in weekday.split(","))
     try:
+        named = ",".join(_named_weekdays(part) for part in weekday.split(","))
         return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=named, timezone=zone)
     except ValueError as error:
         raise ValueError(f"{expression!r} is no cron expression: {error}") from None
 
 
 def _named_weekdays(part: str) -> str:
-    span, _, step = part.partition("/")
-    first, dash, last = span.partition("-")
-    names = [_WEEKDAYS[int(end)] if end.isdigit() and int(end) < len(_WEEKDAYS) else end for end in (first, last)]
-    if dash and names[0] == "sun":
-        # APScheduler's week ends on Sunday: a span from Sunday wraps there.
-        tail = f"mon-{names[1]}{'/' + step if step else ''}" if names[1] != "sun" else ""
-        return ",".join(filter(None, ("sun", tail)))
-    return f"{names[0]}{dash}{names[1] if dash else ''}{'/' + step if step else ''}"
+    """Write one part of the weekday field as names; steps count from Sunday, as cron's do."""
+    if part == "*":
+        return part
+    span, slash, step = part.partition("/")
+    first, dash, last = ("0", "-", "6") if span == "*" else span.partition("-")
+    start, stop = _weekday(first), _weekday(last if dash else "6" if slash else first)
+    if stop == 0 < start:  # mon-sun
+        stop = 7
+    width = int(step) if slash and step.isdigit() else 0 if slash else 1
+    if width < 1 or start > stop:
+        raise ValueError(f"{part!r} is no span of weekdays")
+    return ",".join(dict.fromkeys(_WEEKDAYS[day] for day in range(start, stop + 1, width)))
+
+
+def _weekday(word: str) -> int:
+    if word.isdecimal() and int(word) < len(_WEEKDAYS):
+        return int(word)
+    if word.lower() in _WEEKDAYS:
+        return _WEEKDAYS.index(word.lower())
+    raise ValueError(f"{word!r} is no weekday; write 0 to 7 or sun to sat")
 
 
 def due_between(expression: str, zone: "ZoneInfo", after: datetime, until: datetime) -> Iterator[tuple[date, datetime]]:
-    """Yield (night_date, planned_at) of every night due in `after` < planned_at <= `until`, the first time of each date.
+    """Yield (night_date, planned_at) of every night due in `after` < planned_at <= `until`, the first time of a date.
 
-    A date is named in `zone`. A local time that a DST change skips or doubles is one night all the same.
+    A date is named in `zone`. A local time that a DST change skips or doubles is one night all the same: the
+    schedule is read on the wall clock, and what the wall clock skips falls due as late as it would have before.
     """
-    trigger = cron_trigger(expression, zone)
-    previous: date | None = None
-    moment = after + timedelta(milliseconds=1)
+    wall_clock = cron_trigger(expression, UTC)
+    day = after.astimezone(zone).date() - timedelta(days=1)
     while True:
-        fire = _next_fire(trigger, moment)
-        if fire is None or fire > until:
+        fire = wall_clock.get_next_fire_time(None, datetime.combine(day, time(), UTC))
+        if fire is None:
             return
-        night = fire.astimezone(zone).date()
-        if night != previous and not _fired_before(trigger, fire, night, zone):
-            yield night, fire
-        previous = night
-        moment = fire + timedelta(seconds=1)
-
-
-def _next_fire(trigger: CronTrigger, moment: datetime) -> datetime | None:
-    """Return the next fire time in UTC, not before `moment`: in a hour that DST skips the trigger answers earlier ones."""
-    probe = moment
-    while (fire := trigger.get_next_fire_time(None, probe)) is not None:
-        instant: datetime = fire.astimezone(UTC)
-        if instant >= moment:
-            return instant
-        probe += timedelta(minutes=15)
-    return None
-
-
-def _fired_before(trigger: CronTrigger, fire: datetime, night: date, zone: "ZoneInfo") -> bool:
-    """Whether the schedule had already fired on that date (an hourly schedule, or a doubled hour)."""
-    midnight = datetime(night.year, night.month, night.day, tzinfo=zone)
-    first = _next_fire(trigger, midnight.astimezone(UTC))
-    return first is not None and first < fire
+        planned_at = fire.replace(tzinfo=zone).astimezone(UTC)
+        if planned_at > until:
+            return
+        if planned_at > after:
+            yield fire.date(), planned_at
+        day = fire.date() + timedelta(days=1)
 
 
 def last_due(expression: str, zone: "ZoneInfo", now: datetime) -> tuple[date, datetime] | None:

@@ -34,7 +34,7 @@ async def keep_nights(config: Path | None, clock: Clock) -> None:
             try:
                 await tick(load_settings(config), clock)
             except ArchiverError as error:
-                log.error("schedule.tick_failed", error=str(error))
+                log.error("schedule.tick_failed", error=str(error))  # noqa: TRY400 - known errors need no traceback
 
     scheduler.add_job(guarded, cron_trigger(settings.schedule, ZoneInfo(settings.timezone)), **_ALARM)
     scheduler.add_job(guarded, "interval", minutes=TICK_MINUTES, **_ALARM)

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ _FROM_FILE = (
     "secret_key",
     "security_token",
 )
+_SCHEMES = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 
@@ -71,7 +73,8 @@ def _check_zone(value: str) -> str:
 def _check_schedule(value: str) -> str:
     from archiver.nights import cron_trigger  # noqa: PLC0415 - the scheduler is loaded only where a schedule is read
 
-    cron_trigger(value, ZoneInfo("UTC"))
+    if cron_trigger(value, UTC).get_next_fire_time(None, datetime(2024, 1, 1, tzinfo=UTC)) is None:
+        raise ValueError(f"{value!r} never falls due; write five fields such as '15 2 * * *'")
     return value
 
 
@@ -88,9 +91,9 @@ def _check_region(value: str | None) -> str | None:
 
 
 def _check_database(value: SecretStr) -> SecretStr:
-    scheme = value.get_secret_value().split(":", 1)[0]
-    if scheme not in ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg"):
-        raise ValueError(f"must be sqlite:///FILE or postgresql+psycopg://…, not {scheme}:…")
+    # What it is instead is not shown: it can be a password in the wrong place.
+    if value.get_secret_value().split(":", 1)[0] not in _SCHEMES:
+        raise ValueError("must be sqlite:///FILE or postgresql+psycopg://…")
     return value
 
 
@@ -123,8 +126,8 @@ class Settings(BaseSettings):
     list_timeout_seconds: float = Field(300, gt=0)
     retry_seconds: float = Field(120, ge=0)
     run_seconds: float = Field(14400, gt=0)
-    recheck_days: int = Field(14, ge=0)
-    sweep_days: int = Field(30, ge=0)
+    recheck_days: int = Field(14, ge=0, le=36500)
+    sweep_days: int = Field(30, ge=0, le=36500)
     watch_minutes: int = Field(0, ge=0)
     schedule: Annotated[str, AfterValidator(_check_schedule)] = "15 2 * * *"
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
@@ -216,6 +219,14 @@ class _SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in values.items() if value}
 
 
+class _TomlFile(TomlConfigSettingsSource):
+    """`archiver.toml`, in which an empty text is no value, as in the environment."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Return what the file gives."""
+        return {name: value for name, value in super().__call__().items() if value != ""}
+
+
 def load_settings(config: Path | None = None) -> Settings:
     """Load the settings: environment, then secret files, then the TOML file, then the vendor SDK's variables.
 
@@ -236,8 +247,7 @@ def load_settings(config: Path | None = None) -> Settings:
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del dotenv_settings, file_secret_settings
-            toml = TomlConfigSettingsSource(settings_cls, toml_file=path)
-            return (init_settings, env_settings, _SecretFiles(settings_cls), toml)
+            return (init_settings, env_settings, _SecretFiles(settings_cls), _TomlFile(settings_cls, toml_file=path))
 
     try:
         settings: Settings = Sourced()
@@ -268,7 +278,8 @@ def _with_vendor_names(settings: Settings) -> Settings:
             if value := os.environ.get(f"HUAWEICLOUD_SDK_{variable}"):
                 found[name] = SecretStr(value)
     settings = settings.model_copy(update=found)
-    if (settings.access_key is None) != (settings.secret_key is None):
+    given = _given(settings, "key")
+    if given and (settings.access_key is None or settings.secret_key is None):
         raise SettingsError("HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK go together: set both, or neither")
     return settings
 

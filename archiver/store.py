@@ -186,9 +186,10 @@ class _Fold:
 
     def _snapshot(self, kind: str, body: Body) -> Sighting:
         history = self.history
-        last_seen_at = history.plan["last_seen_at"] if history.plan else body.captured_at
+        row = history.plan or {"last_seen_at": body.captured_at, "gone_at": None}
+        last = max(row["last_seen_at"], row["gone_at"] or row["last_seen_at"])
         # Should the clock have been set back, ranges of sight still follow one another.
-        at = body.captured_at if body.captured_at >= last_seen_at else last_seen_at + _TICK
+        at = body.captured_at if body.captured_at >= last else last + _TICK
         snapshot_id = key_of(history.project_id, history.plan_id, kind, body.canonical_sha256, epoch_ms(at))
         self.new_snapshots.append(
             {

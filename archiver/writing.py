@@ -1,14 +1,19 @@
-"""Bulk upserts that SQLite and PostgreSQL understand alike."""
+"""Writing that SQLite and PostgreSQL understand alike: bulk upserts, and transactions that outlive a passing fault."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table
+import stamina
+from sqlalchemy import Connection, Engine, Table, exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
+from archiver.database import first_line
+from archiver.errors import DatabaseError
 from archiver.mapping import Row
+
+_T = TypeVar("_T")
 
 
 @lru_cache
@@ -27,3 +32,18 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replace
     """Write whole rows by primary key, each key once; rows that are there are replaced, or left."""
     if rows:
         connection.execute(_upsert(table, connection.dialect.name, replaces=replaces), rows)
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+    """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
+    try:
+        for attempt in stamina.retry_context(on=_is_passing, attempts=5, timeout=60):
+            with attempt, engine.begin() as connection:
+                return work(connection)
+    except exc.DBAPIError as error:
+        raise DatabaseError(f"the database failed: {first_line(error)}") from error
+    raise AssertionError("unreachable: the last attempt raises")
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, exc.OperationalError) and (error.connection_invalidated or "locked" in str(error.orig))

@@ -52,6 +52,7 @@ def main():
         if engine.dialect.name == "postgresql":
             connection.dialect.default_schema_name = schema
         migrate(connection, schema)
+    engine.dispose()
 
 
 main()

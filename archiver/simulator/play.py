@@ -150,7 +150,7 @@ class Play:
         self._show(key, at_ms, started_ms, ended_ms, form, version, status, job_status, message)
         return ended_ms
 
-    def _show(  # noqa: PLR0913, PLR0917 - the facts of one attempt, handed over once
+    def _show(
         self,
         key: int,
         at_ms: int,

@@ -286,9 +286,9 @@ def test_a_signature_within_a_quarter_of_an_hour_comes_in_and_temporary_keys_nee
 def test_the_vendors_own_signer_comes_in_even_with_an_odd_id():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from huaweicloudsdkcore.auth.credentials import BasicCredentials  # noqa: PLC0415 - it warns when imported
-        from huaweicloudsdkcore.sdk_request import SdkRequest  # noqa: PLC0415 - likewise
-        from huaweicloudsdkcore.signer.signer import Signer  # noqa: PLC0415 - likewise
+        from huaweicloudsdkcore.auth.credentials import BasicCredentials
+        from huaweicloudsdkcore.sdk_request import SdkRequest
+        from huaweicloudsdkcore.signer.signer import Signer
     path = f"/v3/{PROJECT}/cas/release-plans/a%20b%25%E5%8F%91~/deploy-info"
     headers = {"Content-Type": "application/json", "X-Sdk-Date": "20240401T062740Z"}
     theirs = SdkRequest(
