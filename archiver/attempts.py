@@ -3,15 +3,22 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from archiver.mapping import Entry, Row, epoch_ms, key_of
 
-if TYPE_CHECKING:
-    from archiver.history import Sighting
-
 _UNFINISHED = ("running", "pending")
 _SIGHT = ("last_seen_at", "last_snapshot_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """Which snapshot was seen, when, and by which run."""
+
+    snapshot_id: str
+    canonical_sha256: str
+    captured_at: datetime
+    run_id: str
 
 
 @dataclass(slots=True)
@@ -45,7 +52,7 @@ class Jobs:
         """Return the rows that a snapshot shows last."""
         return (row for row in self.rows() if row["last_snapshot_id"] == snapshot_id)
 
-    def observe(self, entries: list[Entry], previous: str | None, sighting: "Sighting", birth: Row) -> Changes:
+    def observe(self, entries: list[Entry], previous: str | None, sighting: Sighting, birth: Row) -> Changes:
         """Take in one body's entries. `previous` is the snapshot before, `birth` what new rows have alike."""
         # The rows shown, as they were before. Entry by entry, so that a component twice in a body keeps both its jobs;
         # compared at the end, since of a job that is twice in it the last entry counts.
@@ -107,7 +114,7 @@ class Jobs:
         first_seen_at = row["first_seen_at"]
         return first_seen_at, row["started_at"] or first_seen_at, row[self.id_column] or "", row[self.key_column]
 
-    def _create(self, entry: Entry, fields: Row, sighting: "Sighting", birth: Row) -> Row:
+    def _create(self, entry: Entry, fields: Row, sighting: Sighting, birth: Row) -> Row:
         own_id, start = self._id(entry), fields["started_at"]
         identity: tuple[str, Any] = (
             ("id", own_id)
@@ -135,7 +142,7 @@ class Jobs:
         mine.append(row)
         return row
 
-    def _update(self, row: Row, entry: Entry, fields: Row, sighting: "Sighting") -> None:
+    def _update(self, row: Row, entry: Entry, fields: Row, sighting: Sighting) -> None:
         fields = dict(fields)
         if row[self.id_column] is None:
             fields[self.id_column] = self._id(entry)

@@ -51,9 +51,10 @@ def run(
     log_format: Format = LogFormat.text,
 ) -> None:
     """Archive every project once, now."""
+    from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.logs import configure
-    from archiver.nightly import archive_all, exit_code, open_archive
+    from archiver.nightly import archive_all, exit_code
     from archiver.settings import load_settings
 
     configure(log_format)
@@ -90,9 +91,9 @@ def run(
 @app.command()
 def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None:
     """Stay up: run every night by ARCHIVER_SCHEDULE, and at once if the last night is still to do."""
+    from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.logs import configure
-    from archiver.nightly import open_archive
     from archiver.schedule import keep_nights
     from archiver.settings import load_settings
 
@@ -165,7 +166,8 @@ def upgrade(
 def check(config: Config = None) -> None:
     """Compare the database with the models; exit 1 where they differ."""
     from archiver import migrate
-    from archiver.database import connected, open_reader
+    from archiver.archive import open_reader
+    from archiver.database import connected
     from archiver.settings import load_settings
 
     settings = load_settings(config)

@@ -71,29 +71,18 @@ def open_writer(url: str, schema: str) -> Engine:
     return engine
 
 
-def open_reader(url: str, schema: str) -> Engine:
-    """Open the archive to read; never makes a file. DatabaseError if it is missing, out of reach, behind or ahead."""
-    from archiver.migrate import check_revision  # noqa: PLC0415 - migrate builds on this module
-
+def open_read_only(url: str, schema: str) -> Engine:
+    """Open the database to read; never makes a file. DatabaseError if there is none."""
     parsed = parse_url(url)
-    if is_sqlite(parsed):
-        path = sqlite_path(parsed)
-        if not path.is_file():
-            raise DatabaseError(
-                f"there is no archive {path}: make one with `archiver run`, or set ARCHIVER_DATABASE_URL"
-            )
-        # A strictly read-only connection leaves its WAL files behind; the last of these takes them away.
-        uri = f"file:{_uri_path(path)}?mode=rw"
-        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
-        _on_sqlite(engine, "BEGIN", ("query_only=ON",))
-    else:
-        engine = _open_postgresql(parsed, schema)
-    try:
-        with connected(engine, url) as connection:
-            check_revision(connection, schema)
-    except DatabaseError:
-        engine.dispose()
-        raise
+    if not is_sqlite(parsed):
+        return _open_postgresql(parsed, schema)
+    path = sqlite_path(parsed)
+    if not path.is_file():
+        raise DatabaseError(f"there is no archive {path}: make one with `archiver run`, or set ARCHIVER_DATABASE_URL")
+    # A strictly read-only connection leaves its WAL files behind; the last of these takes them away.
+    uri = f"file:{_uri_path(path)}?mode=rw"
+    engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
+    _on_sqlite(engine, "BEGIN", ("query_only=ON",))
     return engine
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from pydantic import SecretStr
 from sqlalchemy import Engine, func, select
 
+from archiver.archive import open_archive, open_reader
 from archiver.clock import ManualClock, SystemClock
-from archiver.database import open_reader
 from archiver.errors import ArchiverError, DatabaseError
 from archiver.logs import configure
-from archiver.nightly import archive_all, exit_code, open_archive
+from archiver.nightly import archive_all, exit_code
 from archiver.schema import job_attempts, nights, plans, rollbacks
 from archiver.settings import Settings
 from archiver.simulator import Simulator, build_history, serve

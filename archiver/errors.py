@@ -17,6 +17,10 @@ class DatabaseError(ArchiverError):
     """The database is out of reach, or its schema is behind or ahead of this program."""
 
 
+class RowRefusedError(DatabaseError):
+    """The database refuses what a row holds, such as an id too long for an index; the next plan may well be saved."""
+
+
 class LeaseHeldError(ArchiverError):
     """Another process is at work on this project."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from archiver.api.payloads import DeployInfo, PlanItem
-from archiver.attempts import Jobs, attempt_jobs, rollback_jobs
+from archiver.attempts import Jobs, Sighting, attempt_jobs, rollback_jobs
 from archiver.mapping import SETTLED, Entry, Row, epoch_ms, key_of, map_component, map_plan
 
 Place = tuple[str, int | None]
@@ -17,16 +17,6 @@ _MARKS = (
     *("gone_at", "settled_at", "recheck_from_at", "list_snapshot_id", "list_item_sha256", "listed_at"),
     *("deploy_snapshot_id", "deploy_info_sha256", "fetched_at"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Sighting:
-    """Which snapshot was seen, when, and by which run."""
-
-    snapshot_id: str
-    canonical_sha256: str
-    captured_at: datetime
-    run_id: str
 
 
 @dataclass(slots=True)

@@ -10,9 +10,8 @@ import zstandard
 from sqlalchemy import Connection, Engine, delete
 
 from archiver.errors import ApiError, GiveUpPlanError
-from archiver.ingest import RunResult
 from archiver.lease import acquire
-from archiver.ledger import close_run, open_run, save_failures
+from archiver.ledger import RunResult, close_run, open_run, save_failures
 from archiver.mapping import Row
 from archiver.ranges import place, snapshot_key
 from archiver.replay import PlanId, load_snapshots, rebuild

@@ -1,24 +1,21 @@
 """One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable
+from dataclasses import asdict
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, exc
+from sqlalchemy import Connection, Engine
 
-from archiver.api.client import Answer, ReleaseApi
-from archiver.api.payloads import PlanItem, PlanList, WrongShapeError, decode
+from archiver.api.client import ReleaseApi
 from archiver.clock import Clock
 from archiver.due import RunOptions, is_due
-from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError
-from archiver.instants import instant_text
-from archiver.lease import HEARTBEAT_SECONDS, Lease, acquire
+from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, RowRefusedError
+from archiver.lease import Lease, acquire, kept_alive
 from archiver.ledger import (
-    RunCounts,
+    RunResult,
     close_run,
     open_nights,
     open_run,
@@ -26,6 +23,7 @@ from archiver.ledger import (
     settle_night,
     write_weeks,
 )
+from archiver.listing import read_list
 from archiver.mapping import text
 from archiver.store import (
     KnownPlan,
@@ -42,33 +40,9 @@ from archiver.writing import in_transaction
 log = structlog.get_logger()
 
 SAVE_PLANS = 200
+_ID_LENGTH = 500  # as much of an id as any index takes
 SAVE_BYTES = 32 * 2**20
 _T = TypeVar("_T")
-
-
-@dataclass(slots=True)
-class RunResult:
-    """How a run went."""
-
-    run_id: str
-    project_id: str
-    started_at: datetime
-    outcome: str = "running"
-    ended_at: datetime | None = None
-    counts: RunCounts = field(default_factory=RunCounts)
-    error: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `run --json` prints."""
-        return {
-            "run_id": self.run_id,
-            "project_id": self.project_id,
-            "outcome": self.outcome,
-            "started_at": instant_text(self.started_at),
-            "ended_at": None if self.ended_at is None else instant_text(self.ended_at),
-            **asdict(self.counts),
-            "error": self.error,
-        }
 
 
 async def archive_project(
@@ -79,7 +53,7 @@ async def archive_project(
     """
     run = _Run(engine, api, project_id, clock, options)
     await run.open()
-    async with run.kept_alive():
+    async with kept_alive(engine, run.lease):
         try:
             await run.archive()
         except asyncio.CancelledError:
@@ -129,28 +103,9 @@ class _Run:
         self.result = RunResult(run_id, self.project_id, now)
         log.info("ingest.run_started", run_id=run_id, project_id=self.project_id, kind=self.options.kind)
 
-    @contextlib.asynccontextmanager
-    async def kept_alive(self) -> AsyncIterator[None]:
-        """Prolong the lease while the run is at work, and give it back after."""
-
-        async def beat() -> None:
-            while True:
-                await asyncio.sleep(HEARTBEAT_SECONDS)
-                with contextlib.suppress(ArchiverError):  # the next commit finds out for itself
-                    await asyncio.to_thread(in_transaction, self.engine, self.lease.confirm)
-
-        heartbeat = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            heartbeat.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await heartbeat
-            with contextlib.suppress(exc.SQLAlchemyError):
-                await asyncio.to_thread(self.lease.release, self.engine)
-
     async def archive(self) -> None:
         """List, decide, fetch and save, tombstone."""
+        counts = self.result.counts
         deadline = asyncio.get_running_loop().time() + self.options.run_seconds
         self.known = await self._transact(lambda connection: load_known(connection, self.project_id))
         try:
@@ -158,7 +113,10 @@ class _Run:
                 listing, answer = await self.api.list_release_plans()
         except TimeoutError:
             raise GiveUpRunError("the list did not come within ARCHIVER_RUN_SECONDS", stage="list") from None
-        listed = self._read_list(listing, answer)
+        listed, nameless = read_list(listing, answer)
+        self.failures += nameless
+        self.unreadable = counts.plans_failed = len(nameless)
+        counts.plans_listed = len(listed) + len(nameless)
         due = self._decide(listed, answer.captured_at)
         await self._fetch_all(due, deadline)
         if listing.is_whole and not self.unreadable:
@@ -174,29 +132,6 @@ class _Run:
                 else f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)"
             )
             self.is_incomplete = True
-
-    def _read_list(self, listing: PlanList, answer: Answer) -> dict[str, Seen]:
-        """Read the items, by plan id; the last one wins where a plan stands in the list twice."""
-        listed: dict[str, Seen] = {}
-        nameless: dict[str, ApiError] = {}
-        for position, raw in enumerate(listing.release_plans):
-            content = bytes(raw)
-            try:
-                item = decode(content, PlanItem)
-                plan_id = text(item.id)
-            except WrongShapeError:
-                item, plan_id = PlanItem(), None
-            if plan_id is None:
-                name = f"missing:{text(item.name) or position}"
-                error = GiveUpPlanError("the list holds an item without an id", stage="list", body=content)
-                nameless[f"missing:{position}" if name in nameless else name] = error
-                continue
-            listed[plan_id] = Seen(plan_id, item, body_of(content, answer.captured_at))
-        self.failures += nameless.items()
-        self.unreadable = len(nameless)
-        self.result.counts.plans_listed = len(listed) + self.unreadable
-        self.result.counts.plans_failed = self.unreadable
-        return listed
 
     def _decide(self, listed: dict[str, Seen], now: datetime) -> list[Seen]:
         night = self.night_date or now.date()
@@ -307,7 +242,11 @@ class _Run:
             save_seen(connection, self.project_id, run_id, batch, self.known, now)
             save_failures(connection, self.project_id, run_id, failures, now)
 
-        await self._transact(write)
+        try:
+            await self._transact(write)
+        except RowRefusedError as error:
+            await self._save_one_by_one(batch, failures, error)
+            return
         self.has_saved = self.has_saved or bool(batch)
         counts = self.result.counts
         for seen in batch:
@@ -320,6 +259,23 @@ class _Run:
                 counts.plans_changed += is_news
                 counts.plans_unchanged += not is_news
         log.info("ingest.plans_saved", run_id=run_id, plan_count=len(batch), failure_count=len(failures))
+
+    async def _save_one_by_one(
+        self, batch: list[Seen], failures: list[tuple[str | None, ApiError]], error: RowRefusedError
+    ) -> None:
+        """One plan that the database refuses is that plan's failure, and not its neighbours'."""
+        if not batch:
+            raise error
+        if len(batch) != 1:
+            for seen in batch:
+                await self._save([seen], [])
+            await self._save([], failures)
+            return
+        if batch[0].info is not None or batch[0].gone_at is not None:  # else its fetch has failed already
+            self.result.counts.plans_failed += 1
+        body = batch[0].info_body.content if batch[0].info_body else batch[0].item_body.content
+        refused = GiveUpPlanError(str(error), stage="mapping", body=body)
+        await self._save([], [*failures, (batch[0].plan_id[:_ID_LENGTH], refused)])
 
     async def _save_gone(self, plan_ids: list[str], at: datetime) -> None:
         run_id = self.result.run_id

@@ -1,17 +1,21 @@
 """The lease: the right of one process to write one project, or the whole archive, checked in each commit."""
 
+import asyncio
 import os
 import secrets
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from archiver.errors import LeaseHeldError, LeaseLostError
+from archiver.errors import ArchiverError, LeaseHeldError, LeaseLostError
 from archiver.schema import leases
-from archiver.writing import upsert
+from archiver.writing import in_transaction, upsert
 
 EXPIRY = timedelta(seconds=90)
 HEARTBEAT_SECONDS = 20
@@ -54,6 +58,27 @@ class Lease:
             .values(is_released=True)
         )
         connection.execute(mine)
+
+
+@asynccontextmanager
+async def kept_alive(engine: Engine, lease: Lease) -> AsyncIterator[None]:
+    """Prolong a lease while the work inside goes on, and give it back after."""
+
+    async def beat() -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            with suppress(ArchiverError):  # the next commit finds out for itself
+                await asyncio.to_thread(in_transaction, engine, lease.confirm)
+
+    heartbeat = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        heartbeat.cancel()
+        with suppress(asyncio.CancelledError):
+            await heartbeat
+        with suppress(SQLAlchemyError):
+            await asyncio.to_thread(lease.release, engine)
 
 
 def acquire(connection: Connection, name: str) -> Lease:

@@ -2,8 +2,9 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, func, select, update
@@ -33,6 +34,31 @@ class RunCounts:
     plans_failed: int = 0
     requests: int = 0
     retries: int = 0
+
+
+@dataclass(slots=True)
+class RunResult:
+    """How a run went."""
+
+    run_id: str
+    project_id: str
+    started_at: datetime
+    outcome: str = "running"
+    ended_at: datetime | None = None
+    counts: RunCounts = field(default_factory=RunCounts)
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `run --json` prints."""
+        return {
+            "run_id": self.run_id,
+            "project_id": self.project_id,
+            "outcome": self.outcome,
+            "started_at": instant_text(self.started_at),
+            "ended_at": None if self.ended_at is None else instant_text(self.ended_at),
+            **asdict(self.counts),
+            "error": self.error,
+        }
 
 
 @dataclass(frozen=True, slots=True)

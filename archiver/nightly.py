@@ -12,12 +12,10 @@ from archiver.api.signing import Signer
 from archiver.api.throttle import Throttle
 from archiver.api.transport import open_http
 from archiver.clock import Clock
-from archiver.database import connected, is_sqlite, open_writer, parse_url
 from archiver.due import RunOptions
-from archiver.errors import ArchiverError, DatabaseError, LeaseHeldError
-from archiver.ingest import RunResult, archive_project
-from archiver.ledger import Night
-from archiver.migrate import check_revision, upgrade
+from archiver.errors import ArchiverError, LeaseHeldError
+from archiver.ingest import archive_project
+from archiver.ledger import Night, RunResult
 from archiver.settings import Settings
 
 
@@ -45,20 +43,6 @@ def exit_code(outcomes: list[ProjectOutcome]) -> int:
     if all(code == 0 for code in codes):
         return 0
     return next((code for code in codes if code != 0), 0) if len(set(codes)) == 1 else 1
-
-
-def open_archive(settings: Settings) -> tuple[Engine, str]:
-    """Open the archive to write: an SQLite one is made and migrated as needed, a PostgreSQL one must be at head."""
-    url, schema = settings.database_url.get_secret_value(), settings.database_schema
-    engine = open_writer(url, schema)
-    if is_sqlite(parse_url(url)):
-        return engine, upgrade(engine, url, schema)[1]
-    try:
-        with connected(engine, url) as connection:
-            return engine, check_revision(connection, schema)
-    except DatabaseError:
-        engine.dispose()
-        raise
 
 
 async def archive_all(

@@ -21,6 +21,9 @@ def cron_trigger(expression: str, zone: tzinfo) -> CronTrigger:
     if len(fields) != 5:
         raise ValueError(f"{expression!r} is no cron expression; write five fields such as '15 2 * * *'")
     minute, hour, day, month, weekday = fields
+    if "*" not in (day, weekday):
+        # cron would take either, the trigger below both: neither is what was meant by some.
+        raise ValueError(f"{expression!r} names days of the month and weekdays: name one, and write * for the other")
     try:
         named = ",".join(_named_weekdays(part) for part in weekday.split(","))
         return CronTrigger(minute=minute, hour=hour, day=day, month=month, day_of_week=named, timezone=zone)

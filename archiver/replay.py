@@ -9,7 +9,8 @@ import zstandard
 from sqlalchemy import Connection, Table, select, tuple_
 
 from archiver.api.payloads import DeployInfo, PlanItem, decode
-from archiver.history import PlanHistory, Sighting
+from archiver.attempts import Sighting
+from archiver.history import PlanHistory
 from archiver.mapping import Row
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
 from archiver.writing import upsert

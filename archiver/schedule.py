@@ -8,10 +8,11 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy import Engine, select
 
+from archiver.archive import open_archive
 from archiver.clock import Clock
 from archiver.database import connected
 from archiver.errors import ArchiverError
-from archiver.nightly import archive_all, open_archive
+from archiver.nightly import archive_all
 from archiver.nights import cron_trigger, last_due
 from archiver.schema import nights
 from archiver.settings import Settings, load_settings

@@ -9,7 +9,8 @@ import zstandard
 from sqlalchemy import Connection, bindparam, select, update
 
 from archiver.api.payloads import DeployInfo, PlanItem, canonical
-from archiver.history import PlanHistory, Sighting
+from archiver.attempts import Sighting
+from archiver.history import PlanHistory
 from archiver.mapping import Row, epoch_ms, key_of
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
 from archiver.writing import upsert

@@ -23,10 +23,10 @@ def import_bodies(
     config: Config = None,
 ) -> None:
     """Archive saved bodies: deployment information and lists, also as NDJSON, gzip or Zstandard."""
+    from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.importing import import_saved
     from archiver.logs import configure
-    from archiver.nightly import open_archive
     from archiver.saved import read_saved
     from archiver.settings import load_settings
 
@@ -66,8 +66,8 @@ def _instant(value: str | None, now: datetime) -> datetime | None:
 
 def replay(config: Config = None) -> None:
     """Build plans, components, attempts, rollbacks and status changes again from the stored bodies."""
+    from archiver.archive import open_archive
     from archiver.lease import ARCHIVE, acquire
-    from archiver.nightly import open_archive
     from archiver.replay import replay as replay_all
     from archiver.settings import load_settings
 
@@ -87,8 +87,9 @@ def replay(config: Config = None) -> None:
 
 def check(config: Config = None) -> None:
     """Read the whole archive again: bodies and hashes, mapping, references, the database. Exit 1 on a finding."""
+    from archiver.archive import open_reader
     from archiver.audit import findings
-    from archiver.database import connected, open_reader
+    from archiver.database import connected
     from archiver.settings import load_settings
 
     settings = load_settings(config)
@@ -108,7 +109,8 @@ def backup(
     config: Config = None,
 ) -> None:
     """Make a verified copy of an SQLite archive, also while it is in use."""
-    from archiver.database import is_sqlite, open_reader, parse_url, sqlite_path
+    from archiver.archive import open_reader
+    from archiver.database import is_sqlite, parse_url, sqlite_path
     from archiver.migrate import back_up
     from archiver.settings import load_settings
 

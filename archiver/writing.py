@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert
 
 from archiver.database import first_line
-from archiver.errors import DatabaseError
+from archiver.errors import DatabaseError, RowRefusedError
 from archiver.mapping import Row
 
 _T = TypeVar("_T")
@@ -41,9 +41,16 @@ def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
             with attempt, engine.begin() as connection:
                 return work(connection)
     except exc.DBAPIError as error:
-        raise DatabaseError(f"the database failed: {first_line(error)}") from error
+        kind = RowRefusedError if _is_refusal(error) else DatabaseError
+        raise kind(f"the database failed: {first_line(error)}") from error
     raise AssertionError("unreachable: the last attempt raises")
 
 
 def _is_passing(error: Exception) -> bool:
     return isinstance(error, exc.OperationalError) and (error.connection_invalidated or "locked" in str(error.orig))
+
+
+def _is_refusal(error: exc.DBAPIError) -> bool:
+    # 22: data exception, 54: program limit exceeded (PostgreSQL, "Error Codes"); SQLite has sizes alone.
+    code = getattr(error.orig, "sqlstate", None) or ""
+    return code[:2] in ("22", "54") or "too big" in str(error.orig) or isinstance(error, exc.DataError)
