@@ -1,6 +1,6 @@
 """What is kept: loads a project's state and the history of its plans, and saves what a run saw of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -187,10 +187,7 @@ class _Fold:
 
     def _snapshot(self, kind: str, body: Body) -> Sighting:
         history = self.history
-        row = history.plan or {"last_seen_at": body.captured_at, "gone_at": None}
-        last = max(row["last_seen_at"], row["gone_at"] or row["last_seen_at"])
-        # Should the clock have been set back, ranges of sight still follow one another.
-        at = body.captured_at if body.captured_at >= last else last + _TICK
+        at = max([body.captured_at, *self._ends_before(kind)])
         snapshot_id = key_of(history.project_id, history.plan_id, kind, body.canonical_sha256, epoch_ms(at))
         self.new_snapshots.append(
             {
@@ -211,6 +208,16 @@ class _Fold:
             }
         )
         return Sighting(snapshot_id, body.canonical_sha256, at, self.run_id)
+
+    def _ends_before(self, kind: str) -> Iterator[datetime]:
+        """Yield from when on the next range of sight may begin, should the clock have been set back or stand still."""
+        row = self.history.plan
+        if row is not None:
+            # A run sees the list item first: the deployment information may be of the same millisecond.
+            yield row["last_seen_at"] + (_TICK if kind == "list_item" else timedelta())
+            for ended_at in (row["gone_at"], row["fetched_at"]):
+                if ended_at is not None:
+                    yield ended_at + _TICK
 
 
 def _write(connection: Connection, histories: Iterable[PlanHistory], new_snapshots: list[Row]) -> None:

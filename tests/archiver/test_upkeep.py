@@ -1,0 +1,120 @@
+"""The commands that tend an archive, as processes: import, replay, check, backup."""
+
+import json
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from builders import deploy_info
+
+SAVED_AT = "2026-11-20T02:15:00Z"
+
+
+def run(*arguments, stdin=None, **variables):
+    """Run the command; return exit code, standard output, standard error. A traceback is never right."""
+    settings = {f"ARCHIVER_{name}": value for name, value in variables.items()}
+    done = subprocess.run(
+        [sys.executable, "-m", "archiver", *arguments],
+        env=os.environ | settings,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    assert b"Traceback" not in done.stderr
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """Import two saved bodies into a new archive in the working directory."""
+    folder = tmp_path / "saved"
+    folder.mkdir()
+    for name in ("one", "two"):
+        (folder / f"{name}.json").write_bytes(deploy_info(name))
+    code, out, _ = run("import", str(folder), "--captured-at", SAVED_AT, "--project", "pr")
+    assert (code, "2 plans, 2 with deployment information (2 changed)" in out) == (0, True)
+    return tmp_path
+
+
+def rows(query):
+    with closing(sqlite3.connect("archive.db")) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_an_import_archives_bodies_as_seen_then(imported):
+    assert rows("SELECT plan_id, captured_at FROM snapshots ORDER BY plan_id") == [
+        ("one", "2026-11-20T02:15:00.000Z"),
+        ("two", "2026-11-20T02:15:00.000Z"),
+    ]
+    assert rows("SELECT kind, outcome FROM runs") == [("import", "complete")]
+
+
+def test_an_import_reads_standard_input_and_prints_json(tmp_path):
+    code, out, _ = run("import", "-", "--json", stdin=deploy_info("three"), PROJECT_ID="pr")
+
+    assert code == 0
+    assert json.loads(out)["plans_changed"] == 1
+
+
+def test_a_partly_readable_import_exits_1_and_an_unreadable_one_3(imported):
+    (imported / "saved" / "bad.json").write_bytes(b"nonsense")
+
+    partly, _, partly_err = run("import", "saved", "--project", "pr")
+    wholly, _, _ = run("import", "saved/bad.json", "--project", "pr")
+
+    assert (partly, wholly) == (1, 3)
+    assert "bad.json" in partly_err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "message"),
+    [
+        (("import", "saved"), {}, "which project?"),
+        (("import", "saved"), {"PROJECT_ID": "a,b"}, "which project?"),
+        (("import", "nothing", "--project", "pr"), {}, "there is no file or folder nothing"),
+        (("import", "saved", "--project", "pr", "--captured-at", "soon"), {}, "'soon' is no instant"),
+        (("import", "saved", "--project", "pr", "--captured-at", "2999-01-01"), {}, "is in the future"),
+    ],
+)
+def test_an_import_that_can_not_be_meant_exits_2(imported, arguments, variables, message):
+    code, _, err = run(*arguments, **variables)
+
+    assert code == 2
+    assert message in err
+
+
+def test_check_finds_the_archive_sound_then_altered_then_replayed(imported):
+    assert run("check")[:2] == (0, "the archive is sound\n")
+    with closing(sqlite3.connect("archive.db")) as connection, connection:
+        connection.execute("UPDATE job_attempts SET outcome = 'failed' WHERE plan_id = 'one'")
+
+    code, out, _ = run("check")
+    assert (code, "1 rows differ from what their bodies say" in out) == (1, True)
+    code, out, _ = run("replay")
+    assert (code, out) == (0, "2 plans rebuilt: 1 rows written, 0 removed\n")
+    assert run("check")[0] == 0
+
+
+def test_a_backup_is_a_copy_readable_by_its_owner_alone(imported):
+    code, _, _ = run("backup", "copy.db")
+
+    assert code == 0
+    assert stat.S_IMODE(Path("copy.db").stat().st_mode) == 0o600
+    with closing(sqlite3.connect("copy.db")) as copy:
+        assert copy.execute("SELECT count(*) FROM job_attempts").fetchone() == (2,)
+    assert run("backup", "copy.db")[0] == 2
+
+
+@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db")])
+def test_a_reader_makes_no_archive(tmp_path, command):
+    code, _, err = run(*command)
+
+    assert code == 3
+    assert "there is no archive" in err
+    assert list(tmp_path.iterdir()) == []
