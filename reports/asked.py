@@ -1,7 +1,9 @@
 """What the command line asks for, brought together: settings, clock, selection, frames; and where answers go."""
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -10,9 +12,10 @@ import pandas as pd
 from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
+from archiver.archive import open_reader
 from archiver.clock import Clock
-from archiver.database import first_line, open_reader
-from archiver.errors import DatabaseError
+from archiver.database import first_line
+from archiver.errors import ArchiverError, DatabaseError
 from archiver.settings import Settings, load_settings
 from reports.columns import Frames
 from reports.errors import UsageError
@@ -52,19 +55,16 @@ class Asked:
         groups = parse_by(by, keys)
         filters = dict(parse_where(where or (), keys))
         # --project and --where project= both hold: a project must be named by each that is given.
-        projects = tuple(project or ())
-        if projects and (named := filters.get("project")) is not None:
-            projects = tuple(one for one in projects if one in named)
-        elif not projects:
-            projects = filters.get("project", ())
-        if project or "project" in filters:
-            filters["project"] = projects
+        # What is left may be no project, which is not the same as all of them.
+        if project:
+            named = filters.get("project", project)
+            filters["project"] = tuple(one for one in project if one in named)
         self.settings = load_settings(config)
         self.now = clock.now()
         self.zone = ZoneInfo(self.settings.timezone)
         window = window_from(since, until, self.now.astimezone(self.zone).date(), self.zone)
         self.selection = Selection(window, groups, filters)
-        self.frames = load(self.settings, window, projects)
+        self.frames = load(self.settings, window, filters.get("project"))
 
     def write(self, table: pd.DataFrame, title: str, format_: Format, output: Path | None, *, note: str) -> None:
         """Write the table as asked, to the file or to standard output."""
@@ -91,7 +91,8 @@ class Asked:
         _write_bytes(text.encode(), output)
 
 
-def load(settings: Settings, window: Window, projects: Sequence[str]) -> Frames:
+def load(settings: Settings, window: Window, projects: Sequence[str] | None) -> Frames:
+    """Read the frames of the named projects, of all for None; DatabaseError if the archive can't be read."""
     engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
     try:
         return load_frames(engine, window, projects)
@@ -104,17 +105,43 @@ def load(settings: Settings, window: Window, projects: Sequence[str]) -> Frames:
 def _write_bytes(content: bytes, output: Path | None) -> None:
     if output is not None:
         save(output, content)
-        return
-    sys.stdout.buffer.write(content)
-    sys.stdout.flush()
+    else:
+        show(content)
+
+
+def show(content: bytes) -> None:
+    """Write to standard output. A reader that left early, as `head` does, is no error; a full device is."""
+    if sys.stdout is None:
+        raise ArchiverError("can't write to standard output: it is closed")
+    try:
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        drop_output()
+        if not isinstance(error, BrokenPipeError):
+            raise ArchiverError(f"can't write to standard output: {error.strerror}") from None
+
+
+def drop_output() -> None:
+    """Let standard output go nowhere: what is still buffered would fail once more when the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def save(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader never sees half of it."""
-    beside = path.with_name(f".{path.name}.part")
+    """Write a file whole: a reader never sees half of it, and nothing is left of one that can't be written."""
+    beside = path.parent / f".{path.name}.part"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)  # a device or a pipe is written to, never replaced
+            return
         beside.write_bytes(content)
         beside.replace(path)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
+    finally:
+        # Gone already when all went well; out of reach when the directory is.
+        with suppress(OSError):
+            beside.unlink()

@@ -1,5 +1,7 @@
 """The command `reports`: the only place that puts settings, archive, clock and tables together."""
 
+import errno
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +16,7 @@ import typer
 from archiver.clock import Clock, SystemClock
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
-from reports.asked import Asked, Format, load, save
+from reports.asked import Asked, Format, drop_output, load, save, show
 from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.errors import UsageError
@@ -25,7 +27,7 @@ from reports.rollbacks import rollback_rates
 from reports.weekly import weekly_report, weekly_window
 from reports.window import monday_of, parse_week
 
-USAGE, UNEXPECTED = 2, 70
+USAGE, NOT_DONE, UNEXPECTED = 2, 3, 70
 
 _UNSEEN = "An attempt replaced between two observations is unseen: rates are a lower bound."
 
@@ -100,7 +102,10 @@ def _rollbacks(
     output: Output = None,
     config: Config = None,
 ) -> None:
-    """How many of the finished component releases were rolled back, and how long recovery took."""
+    """How many of the finished component releases were rolled back, and how long recovery took.
+
+    A week is provisional while it ended less than ARCHIVER_RECHECK_DAYS before now.
+    """
     asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
     table = rollback_rates(
         asked.frames,
@@ -166,18 +171,21 @@ def _weekly(
     project: Project = None,
     config: Config = None,
 ) -> None:
-    """Write the weekly report: HTML, Markdown, JSON and a CSV file per table."""
+    """Write the weekly report: HTML, Markdown, JSON and a CSV file per table.
+
+    A week is provisional while it ended less than ARCHIVER_RECHECK_DAYS before the newest run's end, so that
+    the same archive gives the same report on any day.
+    """
     settings = load_settings(config)
     zone = ZoneInfo(settings.timezone)
     today = _clock(context).now().astimezone(zone).date()
     monday = parse_week(week) if week is not None else monday_of(today) - timedelta(days=7)
-    frames = load(settings, weekly_window(monday, zone), project or ())
+    frames = load(settings, weekly_window(monday, zone), project or None)
     report = weekly_report(frames, monday, zone, recheck_days=settings.recheck_days)
     files = render_weekly(report)
     for name, text in files.items():
         save(out / name, text.encode())
-    for name in files:
-        typer.echo(out / name)
+    show(b"".join(os.fsencode(out / name) + b"\n" for name in files))
 
 
 def _clock(context: typer.Context) -> Clock:
@@ -196,6 +204,10 @@ def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -
     except ArchiverError as error:
         return _complain(str(error), error.exit_code)
     except Exception as error:  # noqa: BLE001 - the one place where the unexpected is met
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            # Answers and files are seen to where they are written; what is left is the parser's help.
+            drop_output()
+            return _complain(f"can't write to standard output: {error.strerror}", NOT_DONE)
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return _complain(f"unexpected {type(error).__name__} at {place}: {error}; please report it", UNEXPECTED)

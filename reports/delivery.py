@@ -11,8 +11,8 @@ from reports.releases import component_releases, with_inferred_starts
 def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
     """Return releases, change failures with their rate and interval, recovery, attempts and rework a group.
 
-    Releases count in the week of their first attempt, attempts in the week they started in. A change failure
-    is a finished release that failed in the end or was rolled back; its rate is of the finished. Rework is
+    Releases count in the week of their first attempt with a start, attempts in the week they started in. A change
+    failure is a finished release that failed in the end or was rolled back; its rate is of the finished. Rework is
     every attempt of a component's place after its first known one.
     """
     releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)

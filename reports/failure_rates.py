@@ -16,7 +16,7 @@ def failure_rates(frames: Frames, selection: Selection, *, unit: Unit = "attempt
     """Return finished, failed, failure_rate with its 95 % interval, unfinished, aborted and unknown a group.
 
     Counts attempts by the week they started in, or component releases by the week of their first attempt
-    and the outcome of their last, which a rollback does not change. Attempts replaced between two
+    with a start and the outcome of their last, which a rollback does not change. Attempts replaced between two
     observations are unseen: a rate of attempts is a lower bound.
 
     >>> from datetime import date

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, or_, select, true
 
 from archiver import schema
 from reports.columns import ATTEMPTS, COMPONENTS, LABELS, NIGHTS, ROLLBACKS, Contract, Frames, conform
@@ -18,8 +18,8 @@ _NAMES = {"project_id": "str", "component_id": "str", "component": "str"}
 _attempts, _plans = schema.job_attempts, schema.plans
 
 
-def load_frames(engine: Engine, window: Window, projects: Sequence[str] = ()) -> Frames:
-    """Read what a report on the window needs, of the named projects (of all, if none is named).
+def load_frames(engine: Engine, window: Window, projects: Sequence[str] | None = None) -> Frames:
+    """Read what a report on the window needs, of the named projects: of all for None, of none for no names.
 
     Whole plans are read: every attempt, rollback and component of a plan with an attempt in the window,
     because a release's outcome, and a batch's first pass, may lie outside it. One state of the archive is read.
@@ -58,12 +58,14 @@ def _one_state(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def _of_projects(table: Any, projects: Sequence[str]) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = table.c.project_id.in_(projects) if projects else table.c.project_id.is_not(None)
+def _of_projects(table: Any, projects: Sequence[str] | None) -> ColumnElement[bool]:
+    if projects is None:
+        return true()
+    condition: ColumnElement[bool] = table.c.project_id.in_(projects)
     return condition
 
 
-def _touched_plans(window: Window, projects: Sequence[str]) -> Select[Any]:
+def _touched_plans(window: Window, projects: Sequence[str] | None) -> Select[Any]:
     """Select the plans with an attempt that started, or failed without a start, in the window."""
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
     is_inferred = and_(_attempts.c.started_at.is_(None), _attempts.c.outcome == "failed")
@@ -89,7 +91,7 @@ def _select_attempts(touched: Select[Any]) -> Select[Any]:
     )
 
 
-def _select_names(projects: Sequence[str]) -> Select[Any]:
+def _select_names(projects: Sequence[str] | None) -> Select[Any]:
     """Select the latest name of each component: the one it has in the plan where it started last.
 
     The latest look would not do: a plan of last week that is fetched again tonight still shows its old name.

@@ -33,7 +33,8 @@ class Selection:
     """One question to a table.
 
     `by` are keys of GROUP_COLUMNS; no key means one row for all. `where` maps a key to the values that
-    pass: any of them for one key, and every key; the empty text stands for a missing value.
+    pass: any of them for one key, and every key; the empty text stands for a missing value. A key
+    without values lets nothing pass, and no nights either if it is the project.
     """
 
     window: Window
@@ -169,7 +170,7 @@ def with_coverage(table: pd.DataFrame, nights: pd.DataFrame, selection: Selectio
             "nights_partial": (nights["state"] == "partial").astype("int64"),
         }
     )
-    if projects := selection.where.get("project"):
+    if (projects := selection.where.get("project")) is not None:
         nights = nights[nights["project_id"].isin(projects)]
     counts = ["nights_planned", "nights_done", "nights_partial"]
     keys = ["week", "project_id"] if "project_id" in table else ["week"]

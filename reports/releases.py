@@ -26,7 +26,8 @@ def component_releases(
 ) -> pd.DataFrame:
     """Return one row per (project, plan, component, batch) with an attempt.
 
-    It starts with its first attempt (the lowest rank); outcome, end and version are its last attempt's.
+    It starts with its first attempt (the lowest rank) that has a start, real or inferred; outcome, end and
+    version are its last attempt's.
     Adds `attempts, rolled_back` (0 or 1), `rollbacks, rollbacks_failed, recovery_seconds`.
     `within_days` keeps only the rollbacks that began no later than so many days after the release ended;
     one whose start, or whose release's end, is unknown is then left out.
@@ -34,10 +35,11 @@ def component_releases(
     ranked = with_inferred_starts(attempts).sort_values([*PLAN, "component_id", "batch", "attempt"], kind="stable")
     ranked["release"] = ranked.groupby(PLACE, dropna=False).ngroup()
     first = ranked.drop_duplicates("release").set_index("release")
+    begun = ranked[ranked["started_at"].notna()].drop_duplicates("release").set_index("release")
     last = ranked.drop_duplicates("release", keep="last").set_index("release")
     releases = first[[*PLACE, "component", "creator", "action", "team", "environment", "tier"]].assign(
-        started_at=first["started_at"],
-        is_start_inferred=first["is_start_inferred"],
+        started_at=begun["started_at"],
+        is_start_inferred=begun["is_start_inferred"].reindex(first.index, fill_value=False),
         ended_at=last["ended_at"],
         version=last["version"],
         outcome=last["outcome"],
@@ -61,15 +63,17 @@ def component_releases(
 def _rollbacks_of(releases: pd.DataFrame, ranked: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFrame:
     """Add to each rollback its `release` and `undone_ended_at`, the end of the attempt it rolled back.
 
-    A rollback belongs to the release of its place; when there is none (the component moved), to the release
-    that holds its job. One that finds neither is left out.
+    A rollback belongs to the release that holds its job, the attempt it rolled back, wherever the component
+    moved since. Without one it belongs to the release of its place; without that too, to the component's
+    latest release in the plan. It is left out only if the component has no release there at all.
     """
     places = releases[PLACE].reset_index()
     jobs = ranked.loc[ranked["job_id"].notna(), [*PLAN, "component_id", "job_id", "release", "ended_at"]]
     jobs = jobs.drop_duplicates([*PLAN, "component_id", "job_id"], keep="last")
     jobs = jobs.rename(columns={"release": "job_release", "ended_at": "undone_ended_at"})
     held = rollbacks.merge(places, on=PLACE, how="left").merge(jobs, on=[*PLAN, "component_id", "job_id"], how="left")
-    held["release"] = held["release"].fillna(held["job_release"])
+    held["release"] = held["job_release"].fillna(held["release"])
+    held["release"] = held["release"].fillna(_latest_releases(releases, held[held["release"].isna()]))
     held = held[held["release"].notna()].astype({"release": "int64"}).reset_index(drop=True)
     # Without a job of its own, a rollback undid the latest attempt that had started before it.
     jobless = held.loc[held["job_id"].isna(), ["release", "started_at"]].reset_index()
@@ -82,10 +86,32 @@ def _rollbacks_of(releases: pd.DataFrame, ranked: pd.DataFrame, rollbacks: pd.Da
     return held
 
 
+def _latest_releases(releases: pd.DataFrame, rollbacks: pd.DataFrame) -> "pd.Series[int]":
+    """Return by a rollback's index its component's latest release in the plan that started before it.
+
+    The latest at all, if none did or the rollback has no start. A release without a start is the earliest;
+    of two that started together the one in the higher batch is the later, and no batch is higher than any.
+    """
+    component = [*PLAN, "component_id"]
+    candidates = releases[[*component, "started_at"]].reset_index()
+    pairs = (
+        rollbacks[[*component, "started_at"]].reset_index().merge(candidates, on=component, suffixes=("_rollback", ""))
+    )
+    pairs["is_before"] = pairs["started_at"] < pairs["started_at_rollback"]
+    # Releases are numbered in the order of their places.
+    pairs = pairs.sort_values(["index", "is_before", "started_at", "release"], na_position="first")
+    return pairs.drop_duplicates("index", keep="last").set_index("index")["release"]
+
+
 def _recovery_seconds(held: pd.DataFrame) -> "pd.Series[float]":
-    """Return per release: from the end of the attempt undone to the end of the first successful rollback."""
-    order = ["release", "started_at", "first_seen_at", "rollback_job_id"]
-    succeeded = held[held["outcome"] == "succeeded"].sort_values(order, na_position="last", kind="stable")
+    """Return per release: from the end of the attempt undone to the end of the first successful rollback.
+
+    The first is the one that started first; one without a start takes its place by its end.
+    """
+    order = ["release", "known_at", "first_seen_at", "rollback_job_id"]
+    succeeded = held[held["outcome"] == "succeeded"]
+    succeeded = succeeded.assign(known_at=succeeded["started_at"].fillna(succeeded["ended_at"]))
+    succeeded = succeeded.sort_values(order, na_position="last", kind="stable")
     first = succeeded.drop_duplicates("release").set_index("release")
     seconds = seconds_between(first["undone_ended_at"], first["ended_at"])
     return seconds.where(seconds >= 0)
@@ -103,8 +129,9 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     is_finished, gap_seconds, and the plan's creator, action and labels.
 
     A batch starts with the earliest start of its components' first attempts. A component was there at that
-    start unless it was gone by then, or was still missing from the first body seen after it: a
+    start unless it was gone by then, or was still missing from the first body of the plan seen after it: a
     nightly reader sees most components only after their batch ran, and so takes the first look as the truth.
+    A body shows the whole plan, so whatever was first seen in any of its batches tells of a look at this one.
     It is finished once each of them has a first attempt that is over (succeeded, failed or aborted) with
     possible times. The gap runs from the end of the nearest lower batch; NaN if that one isn't finished.
     """
@@ -137,8 +164,8 @@ def _places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
     first = first[[*PLACE, "outcome", "started_at", "ended_at", "duration_seconds"]]
     places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
     starts = places.groupby(BATCH, dropna=False)["started_at"].min().rename("batch_started_at").reset_index()
-    sightings = pd.concat([attempts[[*BATCH, "first_seen_at"]], components[[*BATCH, "first_seen_at"]]])
-    sightings = sightings.merge(starts, on=BATCH)
+    sightings = pd.concat([attempts[[*PLAN, "first_seen_at"]], components[[*PLAN, "first_seen_at"]]])
+    sightings = sightings.drop_duplicates().merge(starts, on=PLAN)
     sightings = sightings[sightings["first_seen_at"] >= sightings["batch_started_at"]]
     looks = sightings.groupby(BATCH, dropna=False)["first_seen_at"].min().rename("first_look_at").reset_index()
     places = places.merge(starts, on=BATCH).merge(looks, on=BATCH, how="left")

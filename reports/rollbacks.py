@@ -22,7 +22,9 @@ def rollback_rates(
 
     Every column speaks of the finished releases that started in the group's week, whenever the rollback
     came. A week is provisional while it ended less than `recheck_days` before `as_of` (always, without an
-    `as_of`); without a week in the groups, a row is when any week of the selection is.
+    `as_of`); without a week in the groups, a row is when any week of the selection is. `as_of` is now in
+    `reports rollbacks`, which is asked what to expect from here on, and the newest run's end in
+    `reports weekly`, which says the same on any day; where nights were missed lately the two differ.
     """
     releases = component_releases(frames.attempts, frames.rollbacks, within_days=within_days)
     rows = matching(releases, selection)

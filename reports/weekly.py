@@ -53,7 +53,8 @@ def weekly_report(frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days:
     """Make the report of the week that begins on `monday` from the frames of its thirteen weeks.
 
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
-    so that the same archive gives the same report on any day.
+    so that the same archive gives the same report on any day. `reports rollbacks` tells it by now instead,
+    and so can call a week settled that a report from an archive some nights behind still calls provisional.
     """
     window = weekly_window(monday, zone)
     weekly = Selection(window)

@@ -1,13 +1,9 @@
-"""Archives to read: SQLite in a file, and PostgreSQL in a database of its own."""
-
-import os
+"""Archives to read, empty and without foreign keys: SQLite in a file, and PostgreSQL on the tests' server."""
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event
 
 from archiver import schema
-
-_POSTGRES = "postgresql+psycopg://postgres@127.0.0.1:5432/postgres"
 
 
 @pytest.fixture
@@ -19,42 +15,17 @@ def sqlite_archive(tmp_path):
     engine.dispose()
 
 
-@pytest.fixture(scope="session")
-def postgres_engine():
-    """Return the engine of a PostgreSQL database made for this session; skip where there is no server."""
-    name = f"reports_{os.getpid()}"
-    server = create_engine(_POSTGRES, isolation_level="AUTOCOMMIT")
-    try:
-        with server.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
-    except Exception:  # noqa: BLE001 - whatever the reason, there is no server
-        server.dispose()
-        pytest.skip("no PostgreSQL server on 127.0.0.1:5432")
-    engine = create_engine(server.url.set(database=name))
-    yield engine
-    engine.dispose()
-    with server.connect() as connection:
-        connection.execute(text(f"DROP DATABASE {name}"))
-    server.dispose()
-
-
 @pytest.fixture
-def postgres_archive(postgres_engine):
+def postgres_archive(postgres_url):
     """Return the engine of an empty PostgreSQL archive; foreign keys are left aside, as on SQLite."""
-    schema.metadata.create_all(postgres_engine)
+    engine = create_engine(postgres_url)
 
-    @_each_connection(postgres_engine)
+    @event.listens_for(engine, "connect")
     def _without_foreign_keys(connection, _record):
         with connection.cursor() as cursor:
             cursor.execute("SET session_replication_role = replica")
         connection.commit()
 
-    yield postgres_engine
-    schema.metadata.drop_all(postgres_engine)
-
-
-def _each_connection(engine):
-    from sqlalchemy import event
-
+    schema.metadata.create_all(engine)
+    yield engine
     engine.dispose()
-    return event.listens_for(engine, "connect")

@@ -54,6 +54,10 @@ def start_of(attempt):
     return attempt["started_at"]
 
 
+def release_start(rows):
+    return next((start_of(row) for row in rows if start_of(row)), None)
+
+
 def place_of(row):
     return (row["project_id"], row["plan_id"], row["component_id"], row["batch"])
 
@@ -87,9 +91,10 @@ class Oracle:
         places = {}
         for row in self.attempts:
             places.setdefault(place_of(row), []).append(row)
+        for rows in places.values():
+            rows.sort(key=lambda row: row["attempt"])
         releases = []
         for place, rows in places.items():
-            rows.sort(key=lambda row: row["attempt"])
             held = [r for r in self.rollbacks if self._release_of(r, places) == place]
             if within_days is not None:
                 end = rows[-1]["ended_at"]
@@ -103,7 +108,7 @@ class Oracle:
             releases.append(
                 rows[0]
                 | {
-                    "start": start_of(rows[0]),
+                    "start": release_start(rows),
                     "outcome": rows[-1]["outcome"],
                     "version": rows[-1]["version"],
                     "held": held,
@@ -114,9 +119,15 @@ class Oracle:
         return releases
 
     def _release_of(self, rollback, places):
+        for attempt in self._jobs(rollback):
+            return place_of(attempt)
         if place_of(rollback) in places:
             return place_of(rollback)
-        return next((place_of(a) for a in self._jobs(rollback)), None)
+        own = {place: release_start(rows) for place, rows in places.items() if place[:3] == place_of(rollback)[:3]}
+        begin = rollback["started_at"]
+        before = [place for place, start in own.items() if begin and start and start < begin]
+        early = datetime.min.replace(tzinfo=UTC)
+        return max(before or own, key=lambda p: (own[p] or early, p[3] is None, p[3] or 0), default=None)
 
     def _jobs(self, rollback):
         if rollback["job_id"] is None:
@@ -130,14 +141,15 @@ class Oracle:
         good = [r for r in held if r["outcome"] == "succeeded"]
         if not good:
             return None
-        first = min(good, key=lambda r: (r["started_at"] or far, r["first_seen_at"], r["rollback_job_id"] or "~"))
+        first = min(
+            good,
+            key=lambda r: (r["started_at"] or r["ended_at"] or far, r["first_seen_at"], r["rollback_job_id"] or "~"),
+        )
         if first["job_id"] is not None:
             undone = self._jobs(first)
         else:
-            undone = [
-                a for a in rows if a["started_at"] and first["started_at"] and a["started_at"] < first["started_at"]
-            ]
-            undone = sorted(undone, key=lambda a: (a["started_at"], a["attempt"]))[-1:]
+            undone = [a for a in rows if start_of(a) and first["started_at"] and start_of(a) < first["started_at"]]
+            undone = sorted(undone, key=lambda a: (start_of(a), a["attempt"]))[-1:]
         if not undone or undone[0]["ended_at"] is None or first["ended_at"] is None:
             return None
         took = seconds(undone[0]["ended_at"], first["ended_at"])
@@ -200,7 +212,8 @@ class Oracle:
             }
             starts = [a["started_at"] for a in firsts.values() if a and a["started_at"]]
             start = min(starts, default=None)
-            looks = [r["first_seen_at"] for r in [*attempts, *places] if start and r["first_seen_at"] >= start]
+            bodies = [r for r in [*self.attempts, *self.components] if (r["project_id"], r["plan_id"]) == batch[:2]]
+            looks = [r["first_seen_at"] for r in bodies if start and r["first_seen_at"] >= start]
             first_look = min(looks, default=None)
             gone = {
                 c["component_id"]

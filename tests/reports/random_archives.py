@@ -25,20 +25,21 @@ def random_archive(seed, *, plans=25, first_day=date(2026, 10, 12), days=45):
             "executed_at": dice.choice([executed_at, None]),
         }
         for name in dice.sample(["api", "web", "db", "cron", "mail"], dice.randrange(1, 5)):
-            place = {
-                "project_id": project,
-                "plan_id": plan_id,
-                "component_id": name,
-                "batch": dice.choice(BATCHES),
-            }
-            seen = executed_at + timedelta(hours=dice.randrange(-30, 30))
-            gone = dice.choice([None] * 6 + [executed_at + timedelta(hours=dice.randrange(-5, 60))])
-            components.append(component(**place, first_seen_at=seen, gone_at=gone))
             start = executed_at
             tries = []
-            for rank in range(1, dice.choice([0, 1, 1, 1, 2, 3]) + 1):
-                start += timedelta(milliseconds=dice.randrange(1, 30_000_000))
-                tries.append(_attempt(dice, place | shared, start, rank))
+            for batch in dict.fromkeys(dice.choices(BATCHES, k=dice.choice([1, 1, 1, 2]))):
+                place = {
+                    "project_id": project,
+                    "plan_id": plan_id,
+                    "component_id": name,
+                    "batch": batch,
+                }
+                seen = executed_at + timedelta(hours=dice.randrange(-30, 30))
+                gone = dice.choice([None] * 6 + [executed_at + timedelta(hours=dice.randrange(-5, 60))])
+                components.append(component(**place, first_seen_at=seen, gone_at=gone))
+                for rank in range(1, dice.choice([0, 1, 1, 1, 2, 3]) + 1):
+                    start += timedelta(milliseconds=dice.randrange(1, 30_000_000))
+                    tries.append(_attempt(dice, place | shared, start, rank))
             attempts += tries
             times = dice.choice([0, 0, 0, 1, 2])
             rollbacks += [_rollback(dice, place, tries, start, number) for number in range(times)]
@@ -55,7 +56,7 @@ def random_archive(seed, *, plans=25, first_day=date(2026, 10, 12), days=45):
 
 
 def _attempt(dice, shared, start, rank):
-    has_start = dice.random() < 0.9
+    has_start = dice.random() < 0.8
     took_ms = dice.choice([None, 0, dice.randrange(1, 5_000_000), dice.randrange(1, 5_000_000)])
     ended_at = None if took_ms is None else start + timedelta(milliseconds=took_ms)
     is_possible = has_start and took_ms is not None and dice.random() < 0.95
@@ -63,7 +64,7 @@ def _attempt(dice, shared, start, rank):
         outcome=dice.choice(OUTCOMES),
         **shared,
         attempt=rank,
-        job_id=dice.choice([f"job-{rank}", f"job-{rank}", None]),
+        job_id=dice.choice([*[f"job-{shared['batch']}-{rank}"] * 2, None]),
         version=dice.choice(["1", "2", None]),
         started_at=start if has_start else None,
         ended_at=ended_at,

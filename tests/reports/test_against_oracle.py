@@ -98,3 +98,15 @@ def test_a_plan_that_reaches_out_of_the_window_is_read_whole(sqlite_archive):
         since, until = monday + timedelta(days=days), monday + timedelta(days=days + 2)
         loaded = load_frames(sqlite_archive, Window.between(since, until, ZoneInfo("UTC")))
         assert_all_tables(archive, loaded, since, until, ZoneInfo("UTC"))
+
+
+def test_no_project_named_is_all_of_them_but_a_list_without_names_is_none(sqlite_archive):
+    archive = random_archive(400, plans=4)
+    save(sqlite_archive, **archive)
+    window = Window.between(date(2026, 10, 1), date(2026, 12, 31), ZoneInfo("UTC"))
+
+    everything, nothing = load_frames(sqlite_archive, window), load_frames(sqlite_archive, window, ())
+
+    assert len(everything.nights) == len(archive["nights"])
+    assert len(everything.attempts) > 0
+    assert [len(nothing.nights), len(nothing.attempts), len(nothing.components), len(nothing.rollbacks)] == [0] * 4

@@ -1,6 +1,6 @@
 """The tables, worked by hand on a few rows."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 from report_builders import UTC_ZONE, at, attempt, component, frames, night, rollback, week_47
@@ -9,22 +9,15 @@ from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.failure_rates import failure_rates
 from reports.groups import Selection
-from reports.rollbacks import rollback_rates
 from reports.tables import records
 from reports.window import Window
 
-AS_OF = datetime(2026, 11, 24, tzinfo=UTC)
 WEEK = Selection(week_47())
 
 
 def only(table):
     (row,) = records(table)
     return row
-
-
-def rollbacks_of(*rows, attempts, within_days=None, selection=WEEK):
-    archive = frames(attempts=attempts, rollbacks=rows)
-    return only(rollback_rates(archive, selection, as_of=AS_OF, recheck_days=14, within_days=within_days))
 
 
 # --- failure rates ------------------------------------------------------------------------------------------
@@ -159,79 +152,12 @@ def test_a_filter_takes_any_of_its_values_and_every_key(where, failed):
     assert sum(row["failed"] for row in records(table)) == failed
 
 
-# --- rollbacks ----------------------------------------------------------------------------------------------
+def test_a_filter_for_no_project_at_all_takes_neither_rows_nor_nights():
+    archive = frames([attempt("failed")], nights=[night("2026-11-16")])
 
+    row = only(failure_rates(archive, Selection(week_47(), where={"project": ()})))
 
-def test_a_rollback_counts_in_its_releases_week_whatever_its_state():
-    attempts = [
-        attempt(component_id="api"),
-        attempt("failed", component_id="web"),
-        attempt("aborted", component_id="db"),
-    ]
-    late = rollback("running", "2026-11-23 10:00")
-
-    row = rollbacks_of(late, attempts=attempts)
-
-    assert (row["finished"], row["rolled_back"], row["rollback_rate"]) == (2, 1, 0.5)
-    assert (row["rollbacks"], row["rollbacks_failed"], row["recovery_p50_seconds"]) == (1, 0, None)
-
-
-def test_recovery_runs_from_the_attempt_undone_to_the_first_successful_rollback():
-    attempts = [
-        attempt("failed", "2026-11-16 10:00", 100, job_id="j1"),
-        attempt("failed", "2026-11-16 12:00", 100, job_id="j2", attempt=2),
-    ]
-    first = rollback("failed", "2026-11-16 11:00", 60, job_id="j1", rollback_job_id="r1")
-    second = rollback("succeeded", "2026-11-16 11:30", 60, job_id="j1", rollback_job_id="r2")
-    third = rollback("succeeded", "2026-11-16 13:00", 60, job_id="j2", rollback_job_id="r3")
-
-    row = rollbacks_of(third, first, second, attempts=attempts)
-
-    assert (row["rollbacks"], row["rollbacks_failed"]) == (3, 1)
-    assert row["recovery_p50_seconds"] == 5460 - 100  # 10:01:40 to 11:31:00
-
-
-def test_a_rollback_without_a_job_undid_the_latest_attempt_before_it():
-    attempts = [attempt("failed", "2026-11-16 10:00", 100), attempt("failed", "2026-11-16 10:30", 100, attempt=2)]
-
-    row = rollbacks_of(rollback("succeeded", "2026-11-16 11:00", 60), attempts=attempts)
-
-    assert row["recovery_p50_seconds"] == 1860 - 100  # 10:31:40 to 11:01:00
-
-
-def test_a_recovery_that_ran_backwards_is_unknown():
-    attempts = [attempt("failed", "2026-11-16 10:00", 7200, job_id="j")]
-
-    row = rollbacks_of(rollback("succeeded", "2026-11-16 11:00", 60, job_id="j"), attempts=attempts)
-
-    assert (row["rolled_back"], row["recovery_p50_seconds"], row["recovery_p90_seconds"]) == (1, None, None)
-
-
-def test_a_rollback_seen_after_a_move_belongs_to_the_release_of_its_job():
-    row = rollbacks_of(rollback(batch=4, job_id="j"), attempts=[attempt(job_id="j"), attempt(component_id="web")])
-
-    assert (row["finished"], row["rolled_back"]) == (2, 1)
-
-
-def test_a_rollback_in_a_batch_without_number_finds_its_release():
-    assert rollbacks_of(rollback(batch=None), attempts=[attempt(batch=None)])["rolled_back"] == 1
-
-
-@pytest.mark.parametrize(("days", "counted"), [(None, 1), (3, 1), (2, 0)])
-def test_within_days_leaves_out_what_began_later(days, counted):
-    attempts = [attempt(start="2026-11-16 10:00", seconds=60)]
-
-    row = rollbacks_of(rollback(start="2026-11-19 10:01"), attempts=attempts, within_days=days)
-
-    assert (row["rolled_back"], row["rollbacks"], row["finished"]) == (counted, counted, 1)
-
-
-def test_a_week_is_provisional_until_its_recheck_days_are_over():
-    selection = Selection(week_47(2))
-
-    table = rollback_rates(frames(), selection, as_of=datetime(2026, 11, 30, tzinfo=UTC), recheck_days=14)
-
-    assert [row["provisional"] for row in records(table)] == [False, True]
+    assert (row["failed"], row["nights_planned"], row["nights_done"], row["coverage"]) == (0, 0, 0, "none")
 
 
 # --- batch timing -------------------------------------------------------------------------------------------
@@ -278,6 +204,17 @@ def test_a_component_that_was_missing_from_the_first_look_is_not_waited_for():
     later = component(component_id="web", first_seen_at=at("2026-11-19 02:15"))
 
     assert timing([attempt()], [component(), later])["batches"] == 1
+
+
+def test_a_first_look_at_another_batch_shows_who_was_missing_from_this_one():
+    # The body of the 17th shows batch 2; the one of the 19th, the first to show anything of batch 1, adds "web".
+    attempts = [attempt(first_seen_at=at("2026-11-19 02:15"))]
+    before = component(first_seen_at=at("2026-11-15 02:15"))
+    elsewhere = component(component_id="db", batch=2)
+    later = component(component_id="web", first_seen_at=at("2026-11-19 02:15"))
+
+    assert timing(attempts, [before, elsewhere, later])["batches"] == 1
+    assert timing(attempts, [before, elsewhere | {"plan_id": "other"}, later])["batches"] == 0
 
 
 def test_the_gap_runs_from_the_nearest_lower_batch_and_may_be_negative():

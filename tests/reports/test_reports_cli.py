@@ -1,7 +1,9 @@
 """The command: options, formats, exit codes, and one line for every mistake."""
 
 import json
+import os
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from report_builders import at, attempt, component, night, rollback, run, save
@@ -10,7 +12,7 @@ from sqlalchemy import create_engine
 from archiver.clock import ManualClock
 from archiver.database import open_writer
 from archiver.migrate import upgrade
-from reports import cli
+from reports import asked, cli
 
 CLOCK = ManualClock(datetime(2026, 11, 24, 12, tzinfo=UTC))
 
@@ -112,6 +114,13 @@ def test_two_project_options_that_exclude_each_other_match_nothing(report):
     assert rows_of(report("failure-rates", *options)) == []
 
 
+def test_options_that_leave_no_project_bring_no_nights_either(report):
+    rows = rows_of(report("failure-rates", "--project", "q", "--where", "project=p", "--format", "json"))
+
+    assert len(rows) == 13
+    assert {(row["finished"], row["nights_planned"], row["coverage"]) for row in rows} == {(0, 0, "none")}
+
+
 @pytest.mark.parametrize("how", ["table", "csv", "markdown"])
 def test_the_formats_for_people_name_the_week(report, how):
     code, out, err = report("failure-rates", "--format", how)
@@ -127,6 +136,46 @@ def test_a_file_is_written_instead_of_standard_output(report, tmp_path):
 
     assert target.read_bytes()[:4] == b"PAR1"
     assert [path.name for path in target.parent.iterdir()] == ["rates.parquet"]
+
+
+@pytest.mark.parametrize("target", ["taken", "."])
+def test_an_output_that_can_not_be_written_leaves_nothing_behind(report, tmp_path, target):
+    (tmp_path / "taken").mkdir()
+
+    code, out, err = report("failure-rates", "--output", target)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert [path.name for path in tmp_path.rglob("*")] == ["taken"]
+    assert not list(tmp_path.parent.glob(".*.part"))
+
+
+@pytest.mark.parametrize("arguments", [("failure-rates",), ("weekly", "--out", "files"), ("--help",)])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_standard_output_is_one_line_and_exit_3(report, monkeypatch, arguments):
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device, opened as the shell does; closing it flushes it
+        monkeypatch.setattr("sys.stdout", full)
+        code, _, err = report(*arguments)
+
+    assert (code, err) == (3, "reports: can't write to standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("arguments", [("failure-rates",), ("weekly", "--out", "files")])
+def test_a_reader_that_left_early_is_no_error(report, monkeypatch, arguments):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe:  # noqa: PTH123 - a descriptor; closing it flushes it once more
+        monkeypatch.setattr("sys.stdout", pipe)
+        code, _, err = report(*arguments)
+
+    assert (code, err) == (0, "")
+
+
+def test_a_standard_output_that_was_never_open_is_one_line_and_exit_3(report, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+
+    code, _, err = report("failure-rates", "--format", "csv")
+
+    assert (code, err) == (3, "reports: can't write to standard output: it is closed\n")
 
 
 @pytest.mark.parametrize(
@@ -234,3 +283,15 @@ def test_a_component_takes_the_name_it_started_with_last(tmp_path, monkeypatch, 
     (row,) = rows_of(report("failure-rates", "--by", "component", "--format", "json"))
 
     assert (row["component"], row["finished"]) == ("new name", 2)
+
+
+def test_a_pipe_named_as_output_is_written_to_and_stays_a_pipe(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    asked.save(pipe, b"table")
+
+    assert os.read(reader, 100) == b"table"
+    assert pipe.is_fifo()
+    os.close(reader)
