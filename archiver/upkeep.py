@@ -66,12 +66,15 @@ def _instant(value: str | None, now: datetime) -> datetime | None:
 
 def replay(config: Config = None) -> None:
     """Build plans, components, attempts, rollbacks and status changes again from the stored bodies."""
-    from archiver.archive import open_archive
+    from archiver.archive import open_archive, open_reader
     from archiver.lease import ARCHIVE, acquire
     from archiver.replay import replay as replay_all
     from archiver.settings import load_settings
 
-    engine, _ = open_archive(load_settings(config))
+    settings = load_settings(config)
+    # Nothing is made or migrated here: where there is no archive, there is nothing to replay.
+    open_reader(settings.database_url.get_secret_value(), settings.database_schema).dispose()
+    engine, _ = open_archive(settings)
     # The lease is taken and given back within the one transaction: whoever comes meanwhile waits for it.
     with engine.begin() as connection:
         lease = acquire(connection, ARCHIVE)

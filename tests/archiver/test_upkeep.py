@@ -111,7 +111,7 @@ def test_a_backup_is_a_copy_readable_by_its_owner_alone(imported):
     assert run("backup", "copy.db")[0] == 2
 
 
-@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db")])
+@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db"), ("replay",)])
 def test_a_reader_makes_no_archive(tmp_path, command):
     code, _, err = run(*command)
 
