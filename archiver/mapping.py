@@ -60,7 +60,10 @@ def text(value: Any) -> str | None:
         return (value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if "\x00" in value else value) or None
     if value is None:
         return None
-    return text(msgspec.json.encode(value).decode())
+    try:
+        return text(msgspec.json.encode(value).decode())
+    except RecursionError:
+        return "\N{REPLACEMENT CHARACTER}"  # nested too deep to be written; the body has it
 
 
 def whole_number(value: Any) -> int | None:

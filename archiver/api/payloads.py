@@ -104,12 +104,18 @@ def decode(body: bytes, kind: type[_T]) -> _T:
 
 
 def canonical(body: bytes) -> bytes:
-    """Write a decodable body again with sorted keys and no spaces, so that equal content has equal bytes."""
+    """Write a decodable body again with sorted keys and no spaces, so that equal content has equal bytes.
+
+    One that is nested too deep to be taken apart is compared as it came.
+    """
     try:
-        content = _ANY.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        content = _ANY.decode(cleaned(body))
-    return msgspec.json.encode(content, order="sorted")
+        try:
+            content = _ANY.decode(body)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            content = _ANY.decode(cleaned(body))
+        return msgspec.json.encode(content, order="sorted")
+    except RecursionError:
+        return body
 
 
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity|\d[\d.eE+-]*)', re.DOTALL)

@@ -142,14 +142,14 @@ def _is_loopback(host: str) -> bool:
 
 def _trust(ca_bundle: str | Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
+    # From Python 3.13 on the default refuses what private authorities still issue, here or in SSL_CERT_FILE.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     paths = ssl.get_default_verify_paths()
     if paths.cafile is None and paths.capath is None:  # a Python that was built without a system store
         import certifi  # noqa: PLC0415 - needed on such machines only
 
         context.load_verify_locations(cafile=certifi.where())
     if ca_bundle:
-        # From Python 3.13 on the default refuses what private authorities still issue.
-        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
         try:
             path = Path(ca_bundle)
             context.load_verify_locations(**{"capath" if path.is_dir() else "cafile": str(path)})
