@@ -48,8 +48,10 @@ class PlanHistory:
         row.update(mapped)
         row["last_seen_at"] = max(at, row["last_seen_at"])
         row["gone_at"] = None
+        # The same item over two ranges of sight, as an import leaves it, is no new item.
+        if is_back or row["list_item_sha256"] != sighting.canonical_sha256:
+            row["listed_at"] = at
         row["list_snapshot_id"], row["list_item_sha256"] = sighting.snapshot_id, sighting.canonical_sha256
-        row["listed_at"] = at
         if is_first or is_back or was != now:
             self._change("plan", None if is_first or is_back else was, now, sighting)
         self._settle(row, at, is_first=is_first, is_changed=was != now)

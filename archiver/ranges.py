@@ -24,8 +24,13 @@ def place(rows: list[Row], new: Row, *, keeps_ids: bool = False) -> bool:
     is_gone = before is not None and before["gone_at"] is not None and before["gone_at"] < at
     if before is not None and before["canonical_sha256"] == body and not is_gone:
         before["last_captured_at"] = at
-    elif after is not None and after["canonical_sha256"] == body and (before is None or before["gone_at"] is None):
-        after["captured_at"], after["run_id"] = at, new["run_id"]
+    elif (
+        # A range begins earlier only within one run: what an earlier run knew, and when, stays told.
+        after is not None
+        and (after["canonical_sha256"], after["run_id"]) == (body, new["run_id"])
+        and (before is None or before["gone_at"] is None)
+    ):
+        after["captured_at"] = at
         if not keeps_ids:
             after["snapshot_id"] = after["snapshot_key"] = snapshot_key(after)
     else:

@@ -46,12 +46,12 @@ def replay(connection: Connection, *, writes: bool = True) -> Replayed:
 
 
 def rebuild(
-    connection: Connection, rows_of: dict[PlanId, list[Row]], found: Replayed | None = None, *, writes: bool = True
+    connection: Connection, snapshots_of: dict[PlanId, list[Row]], found: Replayed | None = None, *, writes: bool = True
 ) -> None:
     """Do for some plans, given all their snapshots, what `replay` does for all."""
     found = found or Replayed()
     histories = {}
-    for plan_id, rows in rows_of.items():
+    for plan_id, rows in snapshots_of.items():
         if any(row["body"] is None for row in rows):
             found.plans_kept += 1
         else:
@@ -114,7 +114,7 @@ def _reconcile(connection: Connection, histories: dict[PlanId, PlanHistory], fou
     stale: list[tuple[Table, list[str]]] = []
     for table in FACTS:
         key = table.primary_key.columns.keys()[0]
-        wanted = {row[key]: row for history in histories.values() for row in _rows(history, table)}
+        wanted = {row[key]: row for history in histories.values() for row in rows_of(history, table)}
         stored = connection.execute(select(table).where(_of(table, histories))).mappings()
         there = {row[key]: dict(row) for row in stored}
         changed = [row for row_key, row in wanted.items() if there.get(row_key) != row]
@@ -128,7 +128,8 @@ def _reconcile(connection: Connection, histories: dict[PlanId, PlanHistory], fou
             connection.execute(table.delete().where(table.primary_key.columns[0].in_(keys)))
 
 
-def _rows(history: PlanHistory, table: Table) -> Iterable[Row]:
+def rows_of(history: PlanHistory, table: Table) -> Iterable[Row]:
+    """Return the rows of one table of FACTS that a history comes to."""
     if table is plans:
         return [] if history.plan is None else [history.plan]
     if table is components:

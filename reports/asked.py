@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from archiver.archive import open_reader
+from archiver.asof import as_known_at
 from archiver.clock import Clock
 from archiver.database import first_line
 from archiver.errors import ArchiverError, DatabaseError
@@ -50,6 +52,7 @@ class Asked:
         where: Sequence[str] | None,
         project: Sequence[str] | None,
         config: Path | None,
+        as_of: str | None = None,
         keys: Sequence[str] = tuple(GROUP_COLUMNS),
     ) -> None:
         groups = parse_by(by, keys)
@@ -60,11 +63,13 @@ class Asked:
             named = filters.get("project", project)
             filters["project"] = tuple(one for one in project if one in named)
         self.settings = load_settings(config)
-        self.now = clock.now()
         self.zone = ZoneInfo(self.settings.timezone)
+        at = parse_as_of(as_of, self.zone)
+        # A report as of then is the one that would have been made then: its window and its doubts included.
+        self.now = at or clock.now()
         window = window_from(since, until, self.now.astimezone(self.zone).date(), self.zone)
         self.selection = Selection(window, groups, filters)
-        self.frames = load(self.settings, window, filters.get("project"))
+        self.frames = load(self.settings, window, filters.get("project"), at)
 
     def write(self, table: pd.DataFrame, title: str, format_: Format, output: Path | None, *, note: str) -> None:
         """Write the table as asked, to the file or to standard output."""
@@ -91,11 +96,25 @@ class Asked:
         _write_bytes(text.encode(), output)
 
 
-def load(settings: Settings, window: Window, projects: Sequence[str] | None) -> Frames:
-    """Read the frames of the named projects, of all for None; DatabaseError if the archive can't be read."""
+def parse_as_of(value: str | None, zone: ZoneInfo) -> datetime | None:
+    """Read an instant; one without an offset is in the zone."""
+    if value is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"--as-of {value!r} is no instant: write it like 2026-11-23T06:00:00Z") from None
+
+
+def load(settings: Settings, window: Window, projects: Sequence[str] | None, as_of: datetime | None = None) -> Frames:
+    """Read the frames of the named projects, of all for None, as known at `as_of`, now for None.
+
+    DatabaseError if the archive can't be read, or no longer tells what was known then.
+    """
     engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
     try:
-        return load_frames(engine, window, projects)
+        return load_frames(engine if as_of is None else as_known_at(engine, as_of), window, projects)
     except SQLAlchemyError as error:
         raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
     finally:

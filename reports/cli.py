@@ -16,7 +16,7 @@ import typer
 from archiver.clock import Clock, SystemClock
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
-from reports.asked import Asked, Format, drop_output, load, save, show
+from reports.asked import Asked, Format, drop_output, load, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.errors import UsageError
@@ -59,6 +59,9 @@ WhereOption = Annotated[
 Project = Annotated[list[str] | None, typer.Option(help="Only this project ID; again for more.")]
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the table.")]
 Output = Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="What runs and imports that had ended by then knew: 2026-11-23T06:00:00Z.")
+]
 Config = Annotated[Path | None, typer.Option(help="Settings file. Default: archiver.toml, if there is one.")]
 Within = Annotated[
     int | None,
@@ -80,10 +83,13 @@ def _failure_rates(
     ] = CountedUnit.ATTEMPT,
     format_: FormatOption = Format.TABLE,
     output: Output = None,
+    as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """How many of the finished attempts (or component releases) failed."""
-    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    asked = Asked(
+        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+    )
     table = failure_rates(asked.frames, asked.selection, unit=unit.value)
     asked.write(table, f"Failure rates, by {unit.value}", format_, output, note=_UNSEEN)
 
@@ -100,13 +106,16 @@ def _rollbacks(
     within_days: Within = None,
     format_: FormatOption = Format.TABLE,
     output: Output = None,
+    as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """How many of the finished component releases were rolled back, and how long recovery took.
 
     A week is provisional while it ended less than ARCHIVER_RECHECK_DAYS before now.
     """
-    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    asked = Asked(
+        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+    )
     table = rollback_rates(
         asked.frames,
         asked.selection,
@@ -130,11 +139,20 @@ def _batch_timing(
     trend: Annotated[bool, typer.Option("--trend", help="How the weekly medians move (Theil-Sen, 95 %).")] = False,
     format_: FormatOption = Format.TABLE,
     output: Output = None,
+    as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """How long the first pass of each batch took."""
     asked = Asked(
-        _clock(context), since=since, until=until, by=by, where=where, project=project, config=config, keys=BATCH_KEYS
+        _clock(context),
+        since=since,
+        until=until,
+        by=by,
+        where=where,
+        project=project,
+        as_of=as_of,
+        config=config,
+        keys=BATCH_KEYS,
     )
     if trend:
         table = batch_trend(asked.frames, asked.selection)
@@ -155,10 +173,13 @@ def _delivery(
     project: Project = None,
     format_: FormatOption = Format.TABLE,
     output: Output = None,
+    as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """How many releases, change failures and reworked attempts there were."""
-    asked = Asked(_clock(context), since=since, until=until, by=by, where=where, project=project, config=config)
+    asked = Asked(
+        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+    )
     asked.write(delivery(asked.frames, asked.selection), "Delivery", format_, output, note=_UNSEEN)
 
 
@@ -169,6 +190,7 @@ def _weekly(
     out: Annotated[Path, typer.Option(help="Directory for the files; made if missing.")],
     week: Annotated[str | None, typer.Option(help="Week, such as 2026-W47. Default: the last whole week.")] = None,
     project: Project = None,
+    as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """Write the weekly report: HTML, Markdown, JSON and a CSV file per table.
@@ -178,9 +200,10 @@ def _weekly(
     """
     settings = load_settings(config)
     zone = ZoneInfo(settings.timezone)
-    today = _clock(context).now().astimezone(zone).date()
+    at = parse_as_of(as_of, zone)
+    today = (at or _clock(context).now()).astimezone(zone).date()
     monday = parse_week(week) if week is not None else monday_of(today) - timedelta(days=7)
-    frames = load(settings, weekly_window(monday, zone), project or None)
+    frames = load(settings, weekly_window(monday, zone), project or None, at)
     report = weekly_report(frames, monday, zone, recheck_days=settings.recheck_days)
     files = render_weekly(report)
     for name, text in files.items():

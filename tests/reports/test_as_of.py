@@ -1,0 +1,110 @@
+"""Reports as of an instant: what runs and imports that had ended by then knew, whatever came later."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select, update
+
+from archiver import schema
+from archiver.asof import as_known_at
+from archiver.clock import ManualClock
+from archiver.importing import import_saved
+from archiver.nightly import archive_all
+from archiver.replay import FACTS
+from archiver.saved import Observation
+from archiver.settings import Settings
+from archiver.simulator import Simulator, build_history, serve
+from reports import cli
+
+ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
+# Times of sight are only known up to the instant asked for.
+SIGHT = ("last_seen_at", "fetched_at")
+
+
+def known_facts(engine):
+    with engine.connect() as connection:
+        return {
+            table.name: [
+                {name: value for name, value in row.items() if name not in SIGHT}
+                for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
+            ]
+            for table in (*FACTS, schema.nights)
+        }
+
+
+@pytest.fixture
+async def nights(archive):
+    """Archive seven nights, then a body from the past; return each night's end with the facts known then."""
+    history = build_history(3, ends_at=ENDS_AT, weeks=1, projects=1, plans_per_week=20)
+    [project_id] = history.project_ids
+    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
+    known = []
+    async with serve(Simulator(history, now=clock.now)) as base_url:
+        settings = Settings.model_construct(
+            database_url=SecretStr(archive.url),
+            endpoint=base_url,
+            project_id=project_id,
+            token=SecretStr("any"),
+            requests_per_second=0,
+        )
+        for night in range(7):
+            clock.advance(86_400)
+            if night != 3:  # one night is missed
+                await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+                known.append((clock.now(), known_facts(archive.engine)))
+    with archive.engine.connect() as connection:
+        row = connection.execute(
+            select(schema.snapshots).where(schema.snapshots.c.kind == "deploy_info").limit(1)
+        ).mappings()
+        seen = row.one()
+    body = b'{"id": "%s", "components": []}' % seen["plan_id"].encode()
+    earlier = Observation(seen["plan_id"], "deploy_info", body, seen["captured_at"] - timedelta(hours=1))
+    import_saved(archive.engine, project_id, archive.revision, [earlier], clock.now() + timedelta(hours=1))
+    return known
+
+
+async def test_what_was_known_then_is_told_again_after_later_nights_and_imports(archive, nights):
+    for at, facts in nights:
+        assert known_facts(as_known_at(archive.engine, at)) == facts
+        assert known_facts(as_known_at(archive.engine, at + timedelta(minutes=30))) == facts
+
+
+async def test_before_the_first_run_ended_nothing_was_known(archive, nights):
+    first_at, _ = nights[0]
+
+    facts = known_facts(as_known_at(archive.engine, first_at - timedelta(seconds=1)))
+
+    assert not any(rows for name, rows in facts.items() if name != "nights")
+
+
+@pytest.mark.parametrize("command", ["failure-rates", "rollbacks", "batch-timing", "delivery"])
+async def test_a_report_as_of_then_is_the_one_that_was_made_then(archive, nights, command, capsysbinary, monkeypatch):
+    monkeypatch.setenv("ARCHIVER_DATABASE_URL", archive.url)
+    at, _ = nights[-1]
+    arguments = [command, "--since", "2026-11-16", "--until", "2026-11-23", "--format", "json"]
+
+    def printed(*more, now):
+        assert cli.run([*arguments, *more], clock=ManualClock(now)) == 0
+        return json.loads(capsysbinary.readouterr().out)
+
+    asked = printed("--as-of", at.isoformat(), now=at + timedelta(days=30))
+
+    assert asked == printed(now=at)
+    assert asked != printed("--as-of", nights[0][0].isoformat(), now=at)
+
+
+@pytest.mark.parametrize("value", ["yesterday", "2026-13-01", ""])
+def test_an_as_of_that_is_no_instant_exits_2(value, capsys):
+    assert cli.run(["failure-rates", "--as-of", value]) == 2
+    assert "--as-of" in capsys.readouterr().err
+
+
+async def test_a_pruned_body_that_was_known_then_is_said_and_exits_3(archive, nights, monkeypatch, capsys):
+    monkeypatch.setenv("ARCHIVER_DATABASE_URL", archive.url)
+    with archive.engine.begin() as connection:
+        connection.execute(update(schema.snapshots).values(body=None))
+
+    assert cli.run(["failure-rates", "--as-of", nights[0][0].isoformat()]) == 3
+    assert "prune horizon" in capsys.readouterr().err
