@@ -87,7 +87,7 @@ class _Run:
         self.result: RunResult
 
     async def open(self) -> None:
-        """Take the lease, open the run's row, and load what is known, in one transaction."""
+        """Take the lease, write the nights and weeks that fell due, and open the run's row, in one transaction."""
 
         def begin(connection: Connection) -> tuple[Lease, str, date | None]:
             lease = acquire(connection, f"project:{self.project_id}")
