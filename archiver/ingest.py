@@ -40,6 +40,8 @@ from archiver.writing import in_transaction
 log = structlog.get_logger()
 
 SAVE_PLANS = 200
+# So many requests in a row without an answer, each tried for ARCHIVER_RETRY_SECONDS: the API is away, not the plan.
+MOST_GIVEN_UP = 20
 _ID_LENGTH = 500  # as much of an id as any index takes
 SAVE_BYTES = 32 * 2**20
 _T = TypeVar("_T")
@@ -164,6 +166,7 @@ class _Run:
                 await self._fetch_one(seen)
                 tried.add(seen.plan_id)
                 answered.put_nowait(seen)
+                self._break_off_if_away()
 
         async def fetch_together() -> None:
             nonlocal stopped
@@ -206,6 +209,12 @@ class _Run:
             log.warning("ingest.plan_failed", plan_id=seen.plan_id, stage=error.stage, error=str(error))
         else:
             seen.info, seen.info_body = info, body_of(answer.body, answer.captured_at)
+
+    def _break_off_if_away(self) -> None:
+        """Leave the rest to the next run instead of trying for hours, where it is the API that is away."""
+        if (count := self.api.counts.given_up_in_a_row) >= MOST_GIVEN_UP:
+            words = f"the API gave no answer to {count} requests in a row: the rest is left to the next run"
+            raise GiveUpRunError(words, stage="not_tried")
 
     async def _save_as_they_come(self, answered: "asyncio.Queue[Seen | None]", room: asyncio.Semaphore) -> None:
         batch: list[Seen] = []

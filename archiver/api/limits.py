@@ -26,7 +26,11 @@ class Limits:
 
 @dataclass(slots=True)
 class Counts:
-    """What a run asked: requests sent, token requests and retries included; and the retries among them."""
+    """What a run asked: requests sent, token requests and retries included; and the retries among them.
+
+    `given_up_in_a_row`: how many requests in a row had no answer in all their tries, up to now.
+    """
 
     requests: int = 0
     retries: int = 0
+    given_up_in_a_row: int = 0

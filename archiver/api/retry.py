@@ -17,6 +17,7 @@ from typing import TypeVar
 from archiver.api.limits import Counts, Limits
 from archiver.api.refusals import PassingError, Subject
 from archiver.clock import Clock
+from archiver.errors import ApiError
 
 _LONGEST_BACKOFF_SECONDS = 30.0
 _LONGEST_RETRY_AFTER_SECONDS = 60.0
@@ -59,9 +60,15 @@ class Retrying:
             self.counts.requests += 1
             started = time.monotonic()
             try:
-                return await attempt(min(timeout_seconds, whole_seconds - spent_seconds))
+                answer = await attempt(min(timeout_seconds, whole_seconds - spent_seconds))
             except PassingError as error:
                 fault = error
+            except ApiError:
+                self.counts.given_up_in_a_row = 0  # a refusal is an answer
+                raise
+            else:
+                self.counts.given_up_in_a_row = 0
+                return answer
             spent_seconds += time.monotonic() - started
             wait_seconds, end_seconds = 0.0, whole_seconds
             if not fault.is_at_once:  # else there is a new token, and nothing to wait for
@@ -70,6 +77,7 @@ class Retrying:
                 waits += 1
             is_last = fault.most_tries is not None and tries >= fault.most_tries
             if is_last or spent_seconds + wait_seconds >= end_seconds:
+                self.counts.given_up_in_a_row += not is_last
                 raise _given_up(subject, fault, tries, spent_seconds)
             self.counts.retries += 1
             await self.clock.sleep(wait_seconds)

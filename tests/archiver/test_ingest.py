@@ -12,9 +12,10 @@ from fakes import FakeApi, gone, refused
 from sqlalchemy import update
 
 from archiver import schema
+from archiver.api.limits import Counts
 from archiver.clock import ManualClock
 from archiver.due import RunOptions
-from archiver.errors import GiveUpRunError, LeaseHeldError, LeaseLostError
+from archiver.errors import GiveUpPlanError, GiveUpRunError, LeaseHeldError, LeaseLostError
 from archiver.ingest import SAVE_PLANS, archive_project
 from archiver.lease import acquire
 from archiver.ledger import Night, open_run
@@ -406,3 +407,23 @@ async def test_a_plan_that_the_database_refuses_fails_alone(archive, api):
         assert endless.startswith(failure["plan_id"])
     else:
         assert result.outcome == "complete"
+
+
+async def test_twenty_requests_in_a_row_without_an_answer_end_the_run_in_part(archive, api):
+    """The rest is named as not tried; what came before is saved, and the next run fetches what is owed."""
+    api.items = [plan_item(f"p{number:02}") for number in range(40)]
+
+    def away():
+        api.counts.given_up_in_a_row += 1
+        return GiveUpPlanError("HTTP 503", stage="deploy_info", status=503)
+
+    api.infos = {f"p{number:02}": away for number in range(10, 40)}
+    result = await run(archive, api)
+    failures = archive.rows(schema.fetch_failures)
+    assert (result.outcome, result.counts.plans_fetched, result.counts.plans_failed) == ("partial", 10, 30)
+    assert len(api.asked) == 30
+    assert sorted(row["stage"] for row in failures) == ["deploy_info"] * 20 + ["not_tried"] * 10
+    assert "20 requests in a row" in result.error
+    api.infos, api.counts = {}, Counts()
+    again = await run(archive, api)
+    assert (again.outcome, again.counts.plans_fetched) == ("complete", 30)

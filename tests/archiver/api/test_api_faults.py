@@ -1,6 +1,7 @@
 """What passes: retried within its time, and no longer."""
 
 import asyncio
+import contextlib
 import socket
 import time
 from datetime import timedelta
@@ -226,3 +227,18 @@ async def test_connections_are_reused(make_api):
             await api.fetch_deploy_info("plan-1")
 
     assert server.connections == 1
+
+
+async def test_requests_given_up_in_a_row_are_counted_until_one_is_answered(make_api):
+    """A refusal is an answer too: the API is there."""
+    one_try = Limits(retry_seconds=0)
+    refusal = said(403, {"error_code": "APIGW.0302"})
+    async with Loopback(in_turn(said(503), said(503), refusal, said(503), GOOD)) as server:
+        api = make_api(server.url, limits=one_try)
+        counted = []
+        for _ in range(5):
+            with contextlib.suppress(GiveUpPlanError):
+                await api.fetch_deploy_info("plan-1")
+            counted.append(api.counts.given_up_in_a_row)
+
+    assert counted == [1, 2, 0, 1, 0]
