@@ -1,0 +1,49 @@
+"""The tables: what each row is and what each column means."""
+
+from archiver.schema.books import (
+    NIGHT_STATES,
+    RUN_KINDS,
+    RUN_OUTCOMES,
+    fetch_failures,
+    issued_reports,
+    leases,
+    nights,
+    runs,
+    weeks,
+)
+from archiver.schema.columns import metadata
+from archiver.schema.facts import (
+    OUTCOMES,
+    SNAPSHOT_KINDS,
+    SUBJECTS,
+    components,
+    job_attempts,
+    plan_states,
+    plans,
+    rollbacks,
+    snapshots,
+    status_changes,
+)
+
+__all__ = [
+    "NIGHT_STATES",
+    "OUTCOMES",
+    "RUN_KINDS",
+    "RUN_OUTCOMES",
+    "SNAPSHOT_KINDS",
+    "SUBJECTS",
+    "components",
+    "fetch_failures",
+    "issued_reports",
+    "job_attempts",
+    "leases",
+    "metadata",
+    "nights",
+    "plan_states",
+    "plans",
+    "rollbacks",
+    "runs",
+    "snapshots",
+    "status_changes",
+    "weeks",
+]
