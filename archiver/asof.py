@@ -1,46 +1,129 @@
-"""What the archive knew at an instant: the snapshots of the runs that had ended by then, folded anew."""
+"""What the archive knew at an instant: the snapshots of the runs that had ended by then, folded where it matters."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, func, or_, select, true
 from sqlalchemy.pool import StaticPool
 
 from archiver.errors import DatabaseError
 from archiver.instants import instant_text
-from archiver.mapping import Row
-from archiver.replay import FACTS, PlanId, fold, rows_of
-from archiver.schema import metadata, nights, runs, snapshots
+from archiver.mapping import Row, key_of
+from archiver.replay import FACTS, PlanId, fold, load_snapshots, load_states, rows_of
+from archiver.schema import fetch_failures, metadata, nights, plan_states, plans, runs, snapshots
+from archiver.states import State
+
+_PLANS_AT_ONCE = 500
+_CLOCK_SET_BACK = timedelta(days=1)  # as much as a clock may have been wrong between two runs
 
 
-def as_known_at(engine: Engine, at: datetime) -> Engine:
-    """Return an archive in memory that holds the facts, runs and nights that were known at an aware instant.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What was known at `at`.
 
-    DatabaseError where a body that was known then has been pruned since.
+    The archive in `memory` holds the runs, failures and nights of then, and the facts and snapshots of those plans of
+    which something was learnt since: `refolded`, by plan key. The facts of all other plans are those that are stored.
     """
-    with engine.connect() as source:
-        ended = [dict(row) for row in source.execute(select(runs).where(runs.c.ended_at <= at)).mappings()]
-        known = {row["run_id"] for row in ended}
-        plans: dict[PlanId, list[Row]] = {}
-        for found in source.execute(select(snapshots).where(snapshots.c.captured_at <= at)).mappings():
-            if found["run_id"] in known:
-                row = _as_seen_by(dict(found), known, at)
-                plans.setdefault((row["project_id"], row["plan_id"]), []).append(row)
-        due = [dict(row) for row in source.execute(select(nights).where(nights.c.planned_at <= at)).mappings()]
+
+    at: datetime
+    memory: Engine
+    refolded: frozenset[str]
+
+
+def as_known_at(connection: Connection, at: datetime, projects: Sequence[str] | None = None) -> Known:
+    """Tell what was known at an aware instant, of the named projects, of all for None.
+
+    DatabaseError where bodies that were known then have been pruned since: it names how far back this reaches.
+    """
+    _refuse_before_horizon(connection, at, projects)
+    is_known = (runs.c.ended_at <= at, _of(runs, projects))
+    ended = _rows(connection, runs, *is_known)
+    known = {row["run_id"] for row in ended}
+    changed = _changed_since(connection, at, projects)
     memory = create_engine("sqlite://", poolclass=StaticPool)
     metadata.create_all(memory)
-    histories = [fold(*plan_id, rows) for plan_id, rows in plans.items()]
     with memory.begin() as target:
-        facts = [(table, [row for history in histories for row in rows_of(history, table)]) for table in FACTS]
-        for table, rows in ((runs, ended), (nights, _as_settled_by(due, known)), *facts):
-            if rows:
-                target.execute(table.insert(), rows)
-    return memory
+        for table, rows in (
+            (runs, ended),
+            (fetch_failures, _rows(connection, fetch_failures, fetch_failures.c.run_id.in_(_ids_of(is_known)))),
+            (
+                nights,
+                _as_settled_by(_rows(connection, nights, nights.c.planned_at <= at, _of(nights, projects)), known),
+            ),
+        ):
+            _insert(target, table, rows)
+        for start in range(0, len(changed), _PLANS_AT_ONCE):
+            _refold(connection, target, changed[start : start + _PLANS_AT_ONCE], known, at)
+    return Known(at, memory, frozenset(key_of(*plan_id) for plan_id in changed))
 
 
-def _as_seen_by(row: Row, known: set[str], at: datetime) -> Row:
-    if row["body"] is None:
+def _of(table: Table, projects: Sequence[str] | None) -> ColumnElement[bool]:
+    return true() if projects is None else table.c.project_id.in_(projects)
+
+
+def _ids_of(is_known: tuple[ColumnElement[bool], ...]) -> Any:
+    return select(runs.c.run_id).where(*is_known)
+
+
+def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]) -> list[Row]:
+    return [dict(row) for row in connection.execute(select(table).where(*conditions)).mappings()]
+
+
+def _insert(target: Connection, table: Table, rows: list[Row]) -> None:
+    if rows:
+        target.execute(table.insert(), rows)
+
+
+def _refuse_before_horizon(connection: Connection, at: datetime, projects: Sequence[str] | None) -> None:
+    horizon = connection.execute(select(func.max(plan_states.c.known_until)).where(_of(plan_states, projects))).scalar()
+    if horizon is not None and at < horizon:
+        raise DatabaseError(
+            f"--as-of {instant_text(at)} lies before the prune horizon: bodies were pruned up to "
+            f"{instant_text(horizon)}, and it reaches back no further"
+        )
+
+
+def _changed_since(connection: Connection, at: datetime, projects: Sequence[str] | None) -> list[PlanId]:
+    """Return the plans of which a run or import that had not ended by then recorded a body, or that they are gone."""
+    not_ended = or_(runs.c.ended_at.is_(None), runs.c.ended_at > at)
+    since = connection.execute(select(func.min(runs.c.started_at)).where(not_ended, _of(runs, projects))).scalar()
+    if since is None:
+        return []
+    since -= _CLOCK_SET_BACK
+    later = select(runs.c.run_id).where(not_ended, _of(runs, projects))
+    recorded = select(snapshots.c.project_id, snapshots.c.plan_id).where(
+        snapshots.c.recorded_at >= since, snapshots.c.run_id.in_(later)
+    )
+    gone = (
+        select(snapshots.c.project_id, snapshots.c.plan_id)
+        .join(plans, (plans.c.project_id == snapshots.c.project_id) & (plans.c.plan_id == snapshots.c.plan_id))
+        .where(plans.c.gone_at >= since, snapshots.c.gone_run_id.in_(later))
+    )
+    return sorted({(row[0], row[1]) for query in (recorded, gone) for row in connection.execute(query)})
+
+
+def _refold(connection: Connection, target: Connection, plan_ids: list[PlanId], known: set[str], at: datetime) -> None:
+    states = load_states(connection, plan_ids)
+    folded = []
+    for plan_id, found in load_snapshots(connection, plan_ids).items():
+        state = states.get(plan_id)
+        rows = [
+            _as_seen_by(row, known, at, state) for row in found if row["run_id"] in known and row["captured_at"] <= at
+        ]
+        _insert(target, snapshots, rows)
+        folded.append(fold(*plan_id, rows, state))
+    for table in FACTS:
+        _insert(target, table, [row for history in folded for row in rows_of(history, table)])
+
+
+def _as_seen_by(row: Row, known: set[str], at: datetime, state: State | None) -> Row:
+    if row["body"] is None and (state is None or row["captured_at"] > state.known_until):
         since = instant_text(row["last_captured_at"])
-        raise DatabaseError(f"--as-of reaches behind the prune horizon: a body last seen at {since} was pruned")
+        raise DatabaseError(
+            f"--as-of lies before the prune horizon: a body of plan {row['plan_id']} last seen at {since} was pruned"
+        )
     row["last_captured_at"] = min(row["last_captured_at"], at)
     if row["gone_run_id"] not in known:
         row["gone_at"] = row["gone_run_id"] = None

@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from hashlib import sha256
 
+import msgspec
 import zstandard
 from sqlalchemy import Connection, select, text
 
 from archiver.api.payloads import canonical
 from archiver.replay import replay
-from archiver.schema import job_attempts, rollbacks, snapshots
+from archiver.schema import job_attempts, plan_states, rollbacks, snapshots
+from archiver.states import State
 
 _BODIES_AT_ONCE = 500
 
@@ -18,6 +20,9 @@ def findings(connection: Connection) -> Iterator[str]:
     yield from _database_findings(connection)
     is_readable = True
     for finding in _body_findings(connection):
+        is_readable = False
+        yield finding
+    for finding in _state_findings(connection):
         is_readable = False
         yield finding
     yield from _reference_findings(connection)
@@ -54,6 +59,18 @@ def _body_findings(connection: Connection) -> Iterator[str]:
             yield f"the body of snapshot {snapshot_id} is not the one that was stored: its hash differs"
         elif sha256(canonical(content)).hexdigest() != canonical_sha256:
             yield f"the canonical hash of snapshot {snapshot_id} is not that of its body"
+
+
+def _state_findings(connection: Connection) -> Iterator[str]:
+    """Read the states that pruning left: a replay of their plans begins with them."""
+    columns = (plan_states.c.project_id, plan_states.c.plan_id, plan_states.c.known_until, plan_states.c.recorded_at)
+    for project_id, plan_id, known_until, recorded_at, content in connection.execute(
+        select(*columns, plan_states.c.state).execution_options(yield_per=_BODIES_AT_ONCE)
+    ):
+        try:
+            State(known_until, recorded_at, content).history(project_id, plan_id)
+        except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError) as error:
+            yield f"the state of plan {plan_id} when it was pruned can't be read: {error}"
 
 
 def _reference_findings(connection: Connection) -> Iterator[str]:

@@ -28,6 +28,7 @@ database_app = typer.Typer(help="Migrate and verify the database.", no_args_is_h
 app.add_typer(database_app, name="database")
 app.command("import")(upkeep.import_bodies)
 app.command("replay")(upkeep.replay)
+app.command("prune")(upkeep.prune)
 app.command("check")(upkeep.check)
 app.command("backup")(upkeep.backup)
 

@@ -13,8 +13,8 @@ from archiver.errors import ApiError, GiveUpPlanError
 from archiver.lease import acquire
 from archiver.ledger import RunResult, close_run, open_run, save_failures
 from archiver.mapping import Row
-from archiver.ranges import place, snapshot_key
-from archiver.replay import PlanId, load_snapshots, rebuild
+from archiver.ranges import place, put_aside, snapshot_key
+from archiver.replay import PlanId, load_snapshots, load_states, rebuild
 from archiver.saved import Observation, Unreadable
 from archiver.schema import snapshots
 from archiver.store import body_of
@@ -41,6 +41,7 @@ def import_saved(
     fetched: set[str] = set()
     changed: set[str] = set()
     failures: list[tuple[str | None, ApiError]] = []
+    plans_kept = 0
     try:
         for batch in _batches(found):
             observations = [one for one in batch if isinstance(one, Observation)]
@@ -49,15 +50,18 @@ def import_saved(
             fetched |= {one.plan_id for one in observations if one.kind == "deploy_info"}
             with engine.begin() as connection:
                 lease.confirm(connection)
-                changed |= _save(connection, project_id, run_id, observations, now)
+                saved, kept = _save(connection, project_id, run_id, observations, now)
+            changed |= saved
+            plans_kept += kept
         counts = result.counts
         counts.plans_listed, counts.plans_fetched = len(listed | fetched), len(fetched)
         counts.plans_changed = len(changed & fetched)
         counts.plans_unchanged = counts.plans_fetched - counts.plans_changed
         counts.plans_skipped = len(listed - fetched)
         counts.plans_failed = len(failures)
-        result.outcome = "complete" if not failures else "partial" if listed or fetched else "failed"
-        result.error = f"{len(failures)} files or lines are no bodies" if failures else None
+        is_whole = not failures and not plans_kept
+        result.outcome = "complete" if is_whole else "partial" if listed or fetched else "failed"
+        result.error = _doubts(len(failures), plans_kept)
     except BaseException:
         result.outcome, result.error = "interrupted", "the import was ended before it was done"
         raise
@@ -82,30 +86,50 @@ def _failure(one: Unreadable) -> tuple[str, ApiError]:
     return one.name, GiveUpPlanError(f"{one.name}: {one.reason}", stage="import", body=one.content)
 
 
+def _doubts(failures: int, plans_kept: int) -> str | None:
+    doubts = []
+    if failures:
+        doubts.append(f"{failures} files or lines are no bodies")
+    if plans_kept:
+        behind = "bodies of before the prune horizon are stored, but no fact could be made of them"
+        doubts.append(f"{plans_kept} plans kept as they were: {behind}")
+    return "; ".join(doubts) or None
+
+
 def _save(
     connection: Connection, project_id: str, run_id: str, observations: list[Observation], now: datetime
-) -> set[str]:
-    """Place the observations, write the ranges that changed, and fold their plans anew; return those plans."""
+) -> tuple[set[str], int]:
+    """Place the observations, write the ranges that changed, and fold their plans anew.
+
+    Return the plans that changed, and how many of these could not be folded: what they hold now reaches behind the
+    state that pruning left of them.
+    """
     by_plan: dict[PlanId, list[Observation]] = {}
     for one in observations:
         by_plan.setdefault((project_id, one.plan_id), []).append(one)
     changed: dict[PlanId, list[Row]] = {}
     renamed: list[str] = []
+    states = load_states(connection, list(by_plan))
     for plan_id, rows in load_snapshots(connection, list(by_plan)).items():
         before = {row["snapshot_id"]: dict(row) for row in rows}
-        # Facts of a plan with a pruned body are not folded anew, and go on pointing to the ranges they know.
+        state = states.get(plan_id)
+        # Facts that rest on pruned bodies are not made anew, and go on pointing to the ranges they know.
         is_pruned = any(row["body"] is None for row in rows)
         for one in by_plan[plan_id]:
-            place(rows, _snapshot(one, project_id, run_id, now), keeps_ids=is_pruned)
+            new = _snapshot(one, project_id, run_id, now)
+            if state is not None and one.captured_at <= state.known_until:
+                put_aside(rows, new)
+            else:
+                place(rows, new, keeps_ids=is_pruned)
         after = {row["snapshot_id"]: row for row in rows}
         if after != before:
             changed[plan_id] = list(after.values())
             upsert(connection, snapshots, [row for key, row in after.items() if before.get(key) != row])
             renamed += [key for key in before if key not in after]
-    rebuild(connection, changed)
+    found = rebuild(connection, changed)
     if renamed:
         connection.execute(delete(snapshots).where(snapshots.c.snapshot_id.in_(renamed)))
-    return {plan_id for _, plan_id in changed}
+    return {plan_id for _, plan_id in changed}, found.plans_kept
 
 
 def _snapshot(one: Observation, project_id: str, run_id: str, now: datetime) -> Row:

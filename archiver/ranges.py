@@ -38,6 +38,21 @@ def place(rows: list[Row], new: Row, *, keeps_ids: bool = False) -> bool:
     return True
 
 
+def put_aside(rows: list[Row], new: Row) -> None:
+    """Put an observation of a time whose bodies were pruned among its plan's ranges, in place; no other range moves.
+
+    One that only says what the range before it says lengthens that range.
+    """
+    at, body = new["captured_at"], new["canonical_sha256"]
+    mine = [row for row in rows if row["kind"] == new["kind"] and row["captured_at"] <= at]
+    before = max(mine, key=lambda row: row["captured_at"], default=None)
+    is_gone = before is not None and before["gone_at"] is not None and before["gone_at"] < at
+    if before is not None and before["canonical_sha256"] == body and not is_gone:
+        before["last_captured_at"] = max(at, before["last_captured_at"])
+    elif all(row["snapshot_id"] != new["snapshot_id"] for row in rows):
+        rows.append(new)
+
+
 def _split(rows: list[Row], around: Row) -> None:
     """Part a range in which something else was seen into its first sight and its last."""
     last = around["last_captured_at"]

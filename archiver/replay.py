@@ -12,7 +12,8 @@ from archiver.api.payloads import DeployInfo, PlanItem, decode
 from archiver.attempts import Sighting
 from archiver.history import PlanHistory
 from archiver.mapping import Row
-from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
+from archiver.schema import components, job_attempts, plan_states, plans, rollbacks, snapshots, status_changes
+from archiver.states import State
 from archiver.writing import upsert
 
 FACTS = (plans, components, job_attempts, rollbacks, status_changes)
@@ -23,18 +24,42 @@ PlanId = tuple[str, str]
 
 @dataclass(slots=True)
 class Replayed:
-    """What a replay found: plans rebuilt, plans kept as they are (a body was pruned), and rows that differed."""
+    """What a replay found: plans rebuilt, rows that differed, and what it kept since the bodies were pruned.
+
+    `facts_kept` are the rows that rest on pruned bodies; `plans_kept` the plans it could not fold at all: a body is
+    missing without a state to go on from, or came behind that state.
+    """
 
     plans_rebuilt: int = 0
     plans_kept: int = 0
+    facts_kept: int = 0
     rows_written: int = 0
     rows_removed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A plan folded anew, and what of it rests on pruned bodies."""
+
+    history: PlanHistory
+    state: State | None
+    pruned: frozenset[str]
+
+    def keeps(self, table: Table, row: Row) -> bool:
+        """Whether a stored row rests on a body that was pruned: it is kept as it is."""
+        if self.state is None or table is plans:
+            return False
+        if table in (job_attempts, rollbacks):
+            return row["first_snapshot_id"] in self.pruned or row["last_snapshot_id"] in self.pruned
+        seen_at: datetime = row["observed_at" if table is status_changes else "last_seen_at"]
+        return seen_at <= self.state.known_until
 
 
 def replay(connection: Connection, *, writes: bool = True) -> Replayed:
     """Fold every plan's snapshots and make its rows equal to what comes of it, within the caller's transaction.
 
-    A plan with a pruned body is left as it is, and counted. Without `writes` it only counts what differs.
+    Of a plan with pruned bodies, the rows that rest on them are left as they are, and counted. Without `writes` it
+    only counts what differs.
     Raises zstandard.ZstdError or ValueError where a stored body can't be read; nothing is written then.
     """
     found = Replayed()
@@ -47,23 +72,41 @@ def replay(connection: Connection, *, writes: bool = True) -> Replayed:
 
 def rebuild(
     connection: Connection, snapshots_of: dict[PlanId, list[Row]], found: Replayed | None = None, *, writes: bool = True
-) -> None:
+) -> Replayed:
     """Do for some plans, given all their snapshots, what `replay` does for all."""
     found = found or Replayed()
-    histories = {}
+    states = load_states(connection, list(snapshots_of))
+    folded: dict[PlanId, _Plan] = {}
     for plan_id, rows in snapshots_of.items():
-        if any(row["body"] is None for row in rows):
+        state = states.get(plan_id)
+        if not is_foldable(rows, state):
             found.plans_kept += 1
-        else:
-            histories[plan_id] = fold(*plan_id, rows)
-    found.plans_rebuilt += len(histories)
-    if histories:
-        _reconcile(connection, histories, found, writes=writes)
+            continue
+        pruned = frozenset(row["snapshot_id"] for row in rows if row["body"] is None)
+        folded[plan_id] = _Plan(fold(*plan_id, rows, state), state, pruned)
+    found.plans_rebuilt += len(folded)
+    if folded:
+        _reconcile(connection, folded, found, writes=writes)
+    return found
 
 
-def fold(project_id: str, plan_id: str, rows: Iterable[Row]) -> PlanHistory:
-    """Fold one plan's snapshots in the order of what they tell; of equal times a list item comes first."""
-    history = PlanHistory(project_id, plan_id)
+def is_foldable(rows: Iterable[Row], state: State | None) -> bool:
+    """Whether a fold of these snapshots tells the plan's whole past: none is missing, or speaks of before the state."""
+    if state is None:
+        return all(row["body"] is not None for row in rows)
+    return not any(
+        state.is_told_late(row) or (row["body"] is None and row["captured_at"] > state.known_until) for row in rows
+    )
+
+
+def fold(
+    project_id: str, plan_id: str, rows: Iterable[Row], state: State | None = None, until: datetime | None = None
+) -> PlanHistory:
+    """Fold one plan's snapshots in the order of what they tell; of equal times a list item comes first.
+
+    It goes on from a state, where there is one, and tells nothing of what came later than `until`.
+    """
+    history = PlanHistory(project_id, plan_id) if state is None else state.history(project_id, plan_id)
     ranked = sorted(rows, key=lambda row: (row["captured_at"], row["kind"] != "list_item", row["snapshot_id"]))
     told: list[tuple[datetime, int, str]] = []
     for rank, row in enumerate(ranked):
@@ -73,6 +116,8 @@ def fold(project_id: str, plan_id: str, rows: Iterable[Row]) -> PlanHistory:
         if row["kind"] == "deploy_info" and row["last_captured_at"] > row["captured_at"]:
             told.append((row["last_captured_at"], rank, "last"))
     for at, rank, what in sorted(told):
+        if (state is not None and at <= state.known_until) or (until is not None and at > until):
+            continue
         row = ranked[rank]
         if what == "gone":
             history.see_gone(at, row["gone_run_id"])
@@ -105,21 +150,32 @@ def load_snapshots(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[P
     return found
 
 
+def load_states(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, State]:
+    """Load the states of those plans of which bodies were pruned."""
+    columns = [plan_states.c[name] for name in ("project_id", "plan_id", "known_until", "recorded_at", "state")]
+    found = connection.execute(select(*columns).where(_of(plan_states, plan_ids)))
+    return {(row[0], row[1]): State(*row[2:]) for row in found}
+
+
 def _of(table: Table, plan_ids: Iterable[PlanId]) -> Any:
     return tuple_(table.c.project_id, table.c.plan_id).in_(list(plan_ids))
 
 
-def _reconcile(connection: Connection, histories: dict[PlanId, PlanHistory], found: Replayed, *, writes: bool) -> None:
+def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Replayed, *, writes: bool) -> None:
     """Make the rows of these plans equal to their histories; what comes first in FACTS is pointed to by the rest."""
     stale: list[tuple[Table, list[str]]] = []
     for table in FACTS:
         key = table.primary_key.columns.keys()[0]
-        wanted = {row[key]: row for history in histories.values() for row in rows_of(history, table)}
-        stored = connection.execute(select(table).where(_of(table, histories))).mappings()
+        wanted = {row[key]: row for plan in folded.values() for row in rows_of(plan.history, table)}
+        stored = connection.execute(select(table).where(_of(table, folded))).mappings()
         there = {row[key]: dict(row) for row in stored}
-        changed = [row for row_key, row in wanted.items() if there.get(row_key) != row]
+        kept = {
+            row_key for row_key, row in there.items() if folded[row["project_id"], row["plan_id"]].keeps(table, row)
+        }
+        changed = [row for row_key, row in wanted.items() if row_key not in kept and there.get(row_key) != row]
+        found.facts_kept += len(kept)
         found.rows_written += len(changed)
-        stale.append((table, [row_key for row_key in there if row_key not in wanted]))
+        stale.append((table, [row_key for row_key in there if row_key not in wanted and row_key not in kept]))
         if writes:
             upsert(connection, table, changed)
     for table, keys in reversed(stale):

@@ -1,7 +1,7 @@
-"""The commands that tend an archive: import, replay, check and backup."""
+"""The commands that tend an archive: import, replay, prune, check and backup."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -80,12 +80,56 @@ def replay(config: Config = None) -> None:
         lease = acquire(connection, ARCHIVE)
         found = replay_all(connection)
         lease.release_in(connection)
-    kept = (
-        f"; {found.plans_kept} plans kept as they are, since bodies of theirs were pruned" if found.plans_kept else ""
-    )
-    typer.echo(
-        f"{found.plans_rebuilt} plans rebuilt: {found.rows_written} rows written, {found.rows_removed} removed{kept}"
-    )
+    typer.echo(f"{found.plans_rebuilt} plans rebuilt: {found.rows_written} rows written, {found.rows_removed} removed")
+    if found.facts_kept:
+        typer.echo(f"{found.facts_kept} rows kept as they are: they rest on bodies that were pruned")
+    if found.plans_kept:
+        typer.echo(f"{found.plans_kept} plans kept as they are: their bodies no longer tell their whole past")
+
+
+def prune(
+    older_than: Annotated[int, typer.Option(min=0, max=36_500, help="Days since a body was last seen.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be dropped; change nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also bodies that the last issued report did not know yet.")
+    ] = False,
+    config: Config = None,
+) -> None:
+    """Drop bodies that newer ones have followed, once they are old enough and told by an issued report; never facts."""
+    from archiver.archive import open_archive, open_reader
+    from archiver.clock import SystemClock
+    from archiver.instants import instant_text
+    from archiver.lease import ARCHIVE, acquire
+    from archiver.pruning import last_issued, prune
+    from archiver.settings import load_settings
+
+    settings = load_settings(config)
+    now = SystemClock().now()
+    until = now - timedelta(days=older_than)
+    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
+    with engine.connect() as connection:
+        issued_at = last_issued(connection)
+        is_held_back = issued_at is not None and issued_at < until and not force
+        if is_held_back and issued_at is not None:
+            until = issued_at
+        found = prune(connection, until, now, writes=False)
+    engine.dispose()
+    if found.bodies and not dry_run:
+        engine, _ = open_archive(settings)
+        with engine.begin() as connection:
+            lease = acquire(connection, ARCHIVE)
+            found = prune(connection, until, now)
+            lease.release_in(connection)
+        engine.dispose()
+    would, reaches = ("would be ", "would reach") if dry_run else ("", "reaches")
+    typer.echo(f"{found.bodies} bodies of {found.plans} plans {would}dropped, {found.size_bytes:,} bytes")
+    if found.bodies:
+        typer.echo(f"{found.facts} attempts and rollbacks rest on them: they stay, and no replay can rebuild them")
+        typer.echo(f"--as-of {reaches} back to {instant_text(until)}, and no further")
+    if is_held_back:
+        typer.echo(f"kept: what the last issued report, as of {instant_text(until)}, did not know (--force drops it)")
+    if found.plans_left:
+        typer.echo(f"{found.plans_left} plans left: something of before {instant_text(until)} was recorded since")
 
 
 def check(config: Config = None) -> None:

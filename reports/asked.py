@@ -14,7 +14,6 @@ from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 
 from archiver.archive import open_reader
-from archiver.asof import as_known_at
 from archiver.clock import Clock
 from archiver.database import first_line
 from archiver.errors import ArchiverError, DatabaseError
@@ -114,7 +113,7 @@ def load(settings: Settings, window: Window, projects: Sequence[str] | None, as_
     """
     engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
     try:
-        return load_frames(engine if as_of is None else as_known_at(engine, as_of), window, projects)
+        return load_frames(engine, window, projects, as_of)
     except SQLAlchemyError as error:
         raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
     finally:

@@ -1,71 +1,68 @@
 """The archive's tables as typed frames: the only reader of SQL."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, select
 
 from archiver import schema
-from reports.columns import ATTEMPTS, COMPONENTS, LABELS, NIGHTS, ROLLBACKS, Contract, Frames, conform
+from reports.columns import ATTEMPTS, COMPONENTS, INSTANT, LABELS, NIGHTS, ROLLBACKS, Contract, Frames, conform
+from reports.reading import Reading, reading
 from reports.window import Window
 
-_ROWS_AT_ONCE = 50_000
 _ATTEMPTS_STORED = {name: dtype for name, dtype in ATTEMPTS.items() if name not in {"component", *LABELS}}
-_NAMES = {"project_id": "str", "component_id": "str", "component": "str"}
+_NAMES = {
+    "project_id": "str",
+    "component_id": "str",
+    "component": "str",
+    "started_at": INSTANT,
+    "last_seen_at": INSTANT,
+    "first_seen_at": INSTANT,
+    "component_key": "str",
+}
 
 _attempts, _plans = schema.job_attempts, schema.plans
 
 
-def load_frames(engine: Engine, window: Window, projects: Sequence[str] | None = None) -> Frames:
+def load_frames(
+    engine: Engine, window: Window, projects: Sequence[str] | None = None, as_of: datetime | None = None
+) -> Frames:
     """Read what a report on the window needs, of the named projects: of all for None, of none for no names.
 
-    Whole plans are read: every attempt, rollback and component of a plan with an attempt in the window,
-    because a release's outcome, and a batch's first pass, may lie outside it. One state of the archive is read.
+    As it was known at `as_of`; DatabaseError where that can't be told any more.
     """
-    touched = _touched_plans(window, projects)
-    with _one_state(engine) as connection:
-        attempts = _read(connection, _select_attempts(touched), _ATTEMPTS_STORED)
-        names = _read(connection, _select_names(projects), _NAMES)
-        attempts = attempts.merge(names, on=["project_id", "component_id"], how="left")
-        return Frames(
-            attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), ATTEMPTS),
-            rollbacks=_load(connection, schema.rollbacks, ROLLBACKS, schema.rollbacks.c.plan_key.in_(touched)),
-            components=_load(connection, schema.components, COMPONENTS, schema.components.c.plan_key.in_(touched)),
-            nights=_load(connection, schema.nights, NIGHTS, _of_projects(schema.nights, projects)),
-            last_run_ended_at=connection.scalar(
-                select(schema.runs.c.ended_at)
-                .where(schema.runs.c.ended_at.is_not(None), _of_projects(schema.runs, projects))
-                .order_by(schema.runs.c.ended_at.desc())
-                .limit(1)
-            ),
-        )
+    with reading(engine, projects, as_of) as archive:
+        return frames_of(archive, window)
 
 
-@contextmanager
-def _one_state(engine: Engine) -> Iterator[Connection]:
-    """Read every frame from the same state, while a run may be writing."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same one
-        else:
-            # The driver may leave reads outside a transaction, where each query would see its own state.
-            connection.begin()
-            raw: Any = connection.connection.dbapi_connection
-            if not raw.in_transaction:
-                connection.exec_driver_sql("BEGIN")
-        yield connection
+def frames_of(archive: Reading, window: Window) -> Frames:
+    """Read what a report on the window needs from one state of the archive.
+
+    Whole plans are read: every attempt, rollback and component of a plan with an attempt in the window,
+    because a release's outcome, and a batch's first pass, may lie outside it.
+    """
+    touched = _touched_plans(window, archive)
+    attempts = archive.facts(_select_attempts(touched), _attempts.c.plan_key, _ATTEMPTS_STORED)
+    attempts = attempts.merge(_load_names(archive), on=["project_id", "component_id"], how="left")
+    return Frames(
+        attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), ATTEMPTS),
+        rollbacks=_load(archive, schema.rollbacks, ROLLBACKS, touched),
+        components=_load(archive, schema.components, COMPONENTS, touched),
+        nights=archive.books(
+            select(*(schema.nights.c[name] for name in NIGHTS)).where(archive.of_projects(schema.nights)), NIGHTS
+        ),
+        last_run_ended_at=archive.book_scalar(
+            select(schema.runs.c.ended_at)
+            .where(schema.runs.c.ended_at.is_not(None), archive.of_projects(schema.runs))
+            .order_by(schema.runs.c.ended_at.desc())
+            .limit(1)
+        ),
+    )
 
 
-def _of_projects(table: Any, projects: Sequence[str] | None) -> ColumnElement[bool]:
-    if projects is None:
-        return true()
-    condition: ColumnElement[bool] = table.c.project_id.in_(projects)
-    return condition
-
-
-def _touched_plans(window: Window, projects: Sequence[str] | None) -> Select[Any]:
+def _touched_plans(window: Window, archive: Reading) -> Select[Any]:
     """Select the plans with an attempt that started, or failed without a start, in the window."""
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
     is_inferred = and_(_attempts.c.started_at.is_(None), _attempts.c.outcome == "failed")
@@ -77,7 +74,7 @@ def _touched_plans(window: Window, projects: Sequence[str] | None) -> Select[Any
                 and_(_attempts.c.started_at >= window.starts_at, _attempts.c.started_at < window.ends_at),
                 and_(is_inferred, inferred >= window.starts_at, inferred < window.ends_at),
             ),
-            _of_projects(_attempts, projects),
+            archive.of_projects(_attempts),
         )
     )
 
@@ -91,8 +88,8 @@ def _select_attempts(touched: Select[Any]) -> Select[Any]:
     )
 
 
-def _select_names(projects: Sequence[str] | None) -> Select[Any]:
-    """Select the latest name of each component: the one it has in the plan where it started last.
+def _load_names(archive: Reading) -> pd.DataFrame:
+    """Load the latest name of each component: the one it has in the plan where it started last.
 
     The latest look would not do: a plan of last week that is fetched again tonight still shows its old name.
     """
@@ -103,39 +100,39 @@ def _select_names(projects: Sequence[str] | None) -> Select[Any]:
             _attempts.c.component_id,
             func.max(_attempts.c.started_at).label("started_at"),
         )
-        .where(_of_projects(_attempts, projects))
+        .where(archive.of_projects(_attempts))
         .group_by(_attempts.c.plan_key, _attempts.c.component_id)
         .subquery()
     )
-    order = (
-        started.c.started_at.desc().nulls_last(),
-        places.c.last_seen_at.desc(),
-        places.c.first_seen_at.desc(),
-        places.c.component_key,
+    last_seen_at: ColumnElement[Any] = places.c.last_seen_at
+    if archive.as_of is not None:
+        last_seen_at = case((last_seen_at > archive.as_of, archive.as_of), else_=last_seen_at)
+    columns = {
+        "project_id": places.c.project_id,
+        "component_id": places.c.component_id,
+        "component": places.c.name,
+        "started_at": started.c.started_at,
+        "last_seen_at": last_seen_at,
+        "first_seen_at": places.c.first_seen_at,
+        "component_key": places.c.component_key,
+    }
+    latest = (columns["started_at"].desc().nulls_last(), last_seen_at.desc(), places.c.first_seen_at.desc())
+    rank = func.row_number().over(
+        partition_by=(places.c.project_id, places.c.component_id), order_by=(*latest, places.c.component_key)
     )
-    rank = func.row_number().over(partition_by=(places.c.project_id, places.c.component_id), order_by=order)
     ranked = (
-        select(places.c.project_id, places.c.component_id, places.c.name.label("component"), rank.label("rank"))
-        .join(
-            started,
-            and_(started.c.plan_key == places.c.plan_key, started.c.component_id == places.c.component_id),
-        )
-        .where(places.c.name.is_not(None), _of_projects(places, projects))
-        .subquery()
+        select(*(column.label(name) for name, column in columns.items()), rank.label("rank"))
+        .join(started, and_(started.c.plan_key == places.c.plan_key, started.c.component_id == places.c.component_id))
+        .where(places.c.name.is_not(None), archive.of_projects(places))
     )
-    return select(ranked.c.project_id, ranked.c.component_id, ranked.c.component).where(ranked.c.rank == 1)
+    names = archive.first_ranked(ranked, places.c.plan_key, _NAMES)
+    # Of a component that is both stored and remembered, the same order decides.
+    ascending = [True, True, False, False, False, True]
+    order = ["project_id", "component_id", "started_at", "last_seen_at", "first_seen_at", "component_key"]
+    names = names.sort_values(order, ascending=ascending, na_position="last")
+    return names.drop_duplicates(["project_id", "component_id"])[["project_id", "component_id", "component"]]
 
 
-def _load(connection: Connection, table: Any, contract: Contract, where: ColumnElement[bool]) -> pd.DataFrame:
-    return _read(connection, select(*(table.c[name] for name in contract)).where(where), contract)
-
-
-def _read(connection: Connection, query: Select[Any], contract: Contract) -> pd.DataFrame:
-    """Read in portions, so that the rows never stand in memory as Python objects all at once."""
-    parts = [conform(pd.DataFrame(columns=list(contract), dtype="object"), contract)]
-    result = connection.execute(query, execution_options={"stream_results": True})
-    for rows in result.partitions(_ROWS_AT_ONCE):
-        values = zip(*rows, strict=True)
-        columns = {name: pd.Series(column, dtype="object") for name, column in zip(contract, values, strict=True)}
-        parts.append(conform(pd.DataFrame(columns), contract))
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+def _load(archive: Reading, table: Any, contract: Contract, touched: Select[Any]) -> pd.DataFrame:
+    query = select(*(table.c[name] for name in contract)).where(table.c.plan_key.in_(touched))
+    return archive.facts(query, table.c.plan_key, contract)

@@ -1,0 +1,45 @@
+"""The state of a plan whose older bodies were pruned: all its rows as they were then, from which a fold goes on."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import zstandard
+
+from archiver.history import PlanHistory
+from archiver.mapping import Row
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A plan as it was known at `known_until`, kept when its bodies were pruned at `recorded_at`."""
+
+    known_until: datetime
+    recorded_at: datetime
+    content: bytes
+
+    def history(self, project_id: str, plan_id: str) -> PlanHistory:
+        """Return a history that goes on from the state. Raises ZstdError or msgspec.DecodeError on damage."""
+        kept: dict[str, Any] = msgspec.msgpack.decode(zstandard.decompress(self.content))
+        history = PlanHistory(project_id, plan_id, plan=kept["plan"])
+        history.components.update({(row["component_id"], row["batch"]): row for row in kept["components"]})
+        for jobs, rows in ((history.attempts, kept["attempts"]), (history.rollbacks, kept["rollbacks"])):
+            for row in rows:
+                jobs.add(row)
+        return history
+
+    def is_told_late(self, snapshot: Row) -> bool:
+        """Whether a snapshot came after the state was made and speaks of the time before: no fold takes it in."""
+        return bool(snapshot["captured_at"] <= self.known_until and snapshot["recorded_at"] > self.recorded_at)
+
+
+def content_of(history: PlanHistory) -> bytes:
+    """Write a history's rows for `State.content`; its status changes are facts on their own and stay in the table."""
+    rows = {
+        "plan": history.plan,
+        "components": list(history.components.values()),
+        "attempts": list(history.attempts.rows()),
+        "rollbacks": list(history.rollbacks.rows()),
+    }
+    return zstandard.compress(msgspec.msgpack.encode(rows))

@@ -1,0 +1,112 @@
+"""The archive opened to be read in one state: as it is now, or as it was known at an instant."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import JSON, ColumnElement, Connection, Engine, Select, Text, cast, func, select, true
+
+from archiver.asof import as_known_at
+from reports.columns import Contract, conform
+
+_ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One state of the archive: the stored facts and, as of an instant, those that were other than they are stored.
+
+    `facts` reads tables of plans, `books` those of runs, nights and failures.
+    """
+
+    stored: Connection
+    projects: Sequence[str] | None = None
+    as_of: datetime | None = None
+    remembered: Connection | None = None
+    refolded: frozenset[str] = frozenset()
+
+    def facts(self, query: Select[Any], plan_key: ColumnElement[Any], contract: Contract) -> pd.DataFrame:
+        """Read a query on facts, `plan_key` being the column of it that tells the plan; rows in no certain order."""
+        frame = read(self.stored, query.where(self._is_as_it_was(plan_key)), contract)
+        if self.remembered is None:
+            return frame
+        return pd.concat([frame, read(self.remembered, query, contract)], ignore_index=True)
+
+    def first_ranked(self, query: Select[Any], plan_key: ColumnElement[Any], contract: Contract) -> pd.DataFrame:
+        """Read as `facts` does the rows of a query whose column `rank` is 1, ranked over the plans that count."""
+
+        def first(ranked: Select[Any]) -> Select[Any]:
+            found = ranked.subquery()
+            return select(*(found.c[name] for name in contract)).where(found.c.rank == 1)
+
+        frame = read(self.stored, first(query.where(self._is_as_it_was(plan_key))), contract)
+        if self.remembered is None:
+            return frame
+        return pd.concat([frame, read(self.remembered, first(query), contract)], ignore_index=True)
+
+    def books(self, query: Select[Any], contract: Contract) -> pd.DataFrame:
+        """Read a query on runs, nights or failures."""
+        return read(self._book_keeper, query, contract)
+
+    def book_scalar(self, query: Select[Any]) -> Any:
+        """Read one value of the books; None if there is no row."""
+        return self._book_keeper.execute(query).scalar()
+
+    def of_projects(self, table: Any) -> ColumnElement[bool]:
+        """Say which rows are of the named projects: all, where none are named."""
+        if self.projects is None:
+            return true()
+        condition: ColumnElement[bool] = table.c.project_id.in_(self.projects)
+        return condition
+
+    @property
+    def _book_keeper(self) -> Connection:
+        return self.stored if self.remembered is None else self.remembered
+
+    def _is_as_it_was(self, plan_key: ColumnElement[Any]) -> ColumnElement[bool]:
+        """Leave out the plans that are remembered otherwise. They may be many: one value holds them all."""
+        if not self.refolded:
+            return true()
+        listed = json.dumps(sorted(self.refolded))
+        each = (
+            func.json_each(listed)
+            if self.stored.dialect.name == "sqlite"
+            else func.json_array_elements_text(cast(cast(listed, Text), JSON))
+        )
+        return plan_key.not_in(select(each.table_valued("value").c.value))
+
+
+@contextmanager
+def reading(engine: Engine, projects: Sequence[str] | None = None, as_of: datetime | None = None) -> Iterator[Reading]:
+    """Read every frame from the same state, while a run may be writing. DatabaseError where `as_of` can't be told."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same one
+        else:
+            # The driver may leave reads outside a transaction, where each query would see its own state.
+            connection.begin()
+            raw: Any = connection.connection.dbapi_connection
+            if not raw.in_transaction:
+                connection.exec_driver_sql("BEGIN")
+        if as_of is None:
+            yield Reading(connection, projects)
+            return
+        known = as_known_at(connection, as_of, projects)
+        with known.memory.connect() as remembered:
+            yield Reading(connection, projects, as_of, remembered, known.refolded)
+        known.memory.dispose()
+
+
+def read(connection: Connection, query: Select[Any], contract: Contract) -> pd.DataFrame:
+    """Read in portions, so that the rows never stand in memory as Python objects all at once."""
+    parts = [conform(pd.DataFrame(columns=list(contract), dtype="object"), contract)]
+    result = connection.execute(query, execution_options={"stream_results": True})
+    for rows in result.partitions(_ROWS_AT_ONCE):
+        values = zip(*rows, strict=True)
+        columns = {name: pd.Series(column, dtype="object") for name, column in zip(contract, values, strict=True)}
+        parts.append(conform(pd.DataFrame(columns), contract))
+    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
