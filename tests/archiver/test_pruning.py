@@ -26,7 +26,7 @@ NIGHTS = 6
 @pytest.fixture
 async def nights(archive):
     """Return a function that archives one more simulated night, and the clock; six nights are archived."""
-    history = build_history(3, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=2, projects=1, plans_per_week=12)
+    history = build_history(3, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=2, projects=1, plans_per_week=16)
     clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
     async with serve(Simulator(history, now=clock.now)) as base_url:
         settings = Settings.model_construct(
@@ -107,7 +107,7 @@ async def test_a_replay_goes_on_from_what_was_pruned_also_after_later_nights_and
 
 async def test_what_rests_on_pruned_bodies_is_kept_and_the_rest_made_again(archive, nights):
     _, clock, known = nights
-    pruned(archive, clock.now() - timedelta(days=1), clock.now())
+    pruned(archive, clock.now(), clock.now())
     without_body = {row["snapshot_id"] for row in archive.rows(schema.snapshots) if row["body"] is None}
     attempts = archive.rows(schema.job_attempts)
     resting = {
