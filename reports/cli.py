@@ -16,17 +16,18 @@ import typer
 from archiver.clock import Clock, SystemClock
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
-from reports.asked import Asked, Format, drop_output, load, parse_as_of, save, show
+from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.errors import UsageError
 from reports.failure_rates import failure_rates
 from reports.groups import BATCH_KEYS, GROUP_COLUMNS
+from reports.issuing import issue_weekly, make_weekly
 from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
-from reports.weekly import weekly_report, weekly_window
 from reports.window import monday_of, parse_week
 
+_ONE_WEEK = timedelta(days=7)
 USAGE, NOT_DONE, UNEXPECTED = 2, 3, 70
 
 _UNSEEN = "An attempt replaced between two observations is unseen: rates are a lower bound."
@@ -187,28 +188,41 @@ def _delivery(
 def _weekly(
     context: typer.Context,
     *,
-    out: Annotated[Path, typer.Option(help="Directory for the files; made if missing.")],
+    out: Annotated[Path | None, typer.Option(help="Directory for the files; made if missing.")] = None,
     week: Annotated[str | None, typer.Option(help="Week, such as 2026-W47. Default: the last whole week.")] = None,
     project: Project = None,
+    issue: Annotated[
+        bool, typer.Option("--issue", help="Keep it in the archive, to be compared with what is known later.")
+    ] = False,
     as_of: AsOf = None,
     config: Config = None,
 ) -> None:
     """Write the weekly report: HTML, Markdown, JSON and a CSV file per table.
 
-    A week is provisional while it ended less than ARCHIVER_RECHECK_DAYS before the newest run's end, so that
-    the same archive gives the same report on any day.
+    What it tells otherwise than a report issued before stands in it, with the reason. A week is provisional while
+    it ended less than ARCHIVER_RECHECK_DAYS before the newest run's end, so that the same archive gives the same
+    report on any day.
     """
+    if out is None and not issue:
+        raise UsageError("where to? name a directory with --out, or keep the report in the archive with --issue")
+    if issue and as_of is not None:
+        raise UsageError("--issue keeps what is known now: leave out --as-of")
     settings = load_settings(config)
     zone = ZoneInfo(settings.timezone)
     at = parse_as_of(as_of, zone)
-    today = (at or _clock(context).now()).astimezone(zone).date()
-    monday = parse_week(week) if week is not None else monday_of(today) - timedelta(days=7)
-    frames = load(settings, weekly_window(monday, zone), project or None, at)
-    report = weekly_report(frames, monday, zone, recheck_days=settings.recheck_days)
-    files = render_weekly(report)
-    for name, text in files.items():
-        save(out / name, text.encode())
-    show(b"".join(os.fsencode(out / name) + b"\n" for name in files))
+    now = _clock(context).now()
+    monday = parse_week(week) if week is not None else monday_of((at or now).astimezone(zone).date()) - _ONE_WEEK
+    if issue:
+        report, digest = issue_weekly(settings, monday, project or None, now)
+        said = [f"issued {report.week.label}, SHA-256 {digest}"]
+    else:
+        report, said = make_weekly(settings, monday, project or None, at), []
+    if out is not None:
+        files = render_weekly(report)
+        for name, text in files.items():
+            save(out / name, text.encode())
+        said = [*(str(out / name) for name in files), *said]
+    show(b"".join(os.fsencode(line) + b"\n" for line in said))
 
 
 def _clock(context: typer.Context) -> Clock:

@@ -62,6 +62,27 @@ COMPONENTS: Contract = {
 # A row is one night that fell due for one project.
 NIGHTS: Contract = {"project_id": "str", "night_date": "datetime64[s]", "state": "str"}
 
+# A row is one attempt or rollback of a plan of which something was learnt since an instant, as known at one time.
+# `week_at` decides its week: an attempt's start, real or inferred; for a rollback that of the release it undid.
+# `first_run_kind` and `last_run_kind` are the kinds of the runs that brought its first and its last body.
+CHANGED_FACTS: Contract = {
+    "subject": "str",
+    "fact_key": "str",
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "component": "str",
+    "batch": "Int64",
+    "job_id": "str",
+    "version": "str",
+    "outcome": "str",
+    "started_at": INSTANT,
+    "ended_at": INSTANT,
+    "week_at": INSTANT,
+    "first_run_kind": "str",
+    "last_run_kind": "str",
+}
+
 
 def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Give a frame the contract's columns, in its order and with its dtypes, whatever the database sent.

@@ -29,12 +29,22 @@ class Reading:
     remembered: Connection | None = None
     refolded: frozenset[str] = frozenset()
 
-    def facts(self, query: Select[Any], plan_key: ColumnElement[Any], contract: Contract) -> pd.DataFrame:
-        """Read a query on facts, `plan_key` being the column of it that tells the plan; rows in no certain order."""
-        frame = read(self.stored, query.where(self._is_as_it_was(plan_key)), contract)
-        if self.remembered is None:
-            return frame
-        return pd.concat([frame, read(self.remembered, query, contract)], ignore_index=True)
+    def facts(
+        self,
+        query: Select[Any],
+        plan_key: ColumnElement[Any],
+        contract: Contract,
+        among: frozenset[str] | None = None,
+    ) -> pd.DataFrame:
+        """Read a query on facts, `plan_key` being the column of it that tells the plan; rows in no certain order.
+
+        `among` restricts it to some plans, by key.
+        """
+        parts = []
+        for connection, condition in self._sources(plan_key):
+            chosen = true() if among is None else plan_key.in_(_each(connection, among))
+            parts.append(read(connection, query.where(condition, chosen), contract))
+        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
     def first_ranked(self, query: Select[Any], plan_key: ColumnElement[Any], contract: Contract) -> pd.DataFrame:
         """Read as `facts` does the rows of a query whose column `rank` is 1, ranked over the plans that count."""
@@ -43,10 +53,9 @@ class Reading:
             found = ranked.subquery()
             return select(*(found.c[name] for name in contract)).where(found.c.rank == 1)
 
-        frame = read(self.stored, first(query.where(self._is_as_it_was(plan_key))), contract)
-        if self.remembered is None:
-            return frame
-        return pd.concat([frame, read(self.remembered, first(query), contract)], ignore_index=True)
+        sources = self._sources(plan_key)
+        parts = [read(connection, first(query.where(condition)), contract) for connection, condition in sources]
+        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
 
     def books(self, query: Select[Any], contract: Contract) -> pd.DataFrame:
         """Read a query on runs, nights or failures."""
@@ -67,17 +76,21 @@ class Reading:
     def _book_keeper(self) -> Connection:
         return self.stored if self.remembered is None else self.remembered
 
-    def _is_as_it_was(self, plan_key: ColumnElement[Any]) -> ColumnElement[bool]:
-        """Leave out the plans that are remembered otherwise. They may be many: one value holds them all."""
-        if not self.refolded:
-            return true()
-        listed = json.dumps(sorted(self.refolded))
-        each = (
-            func.json_each(listed)
-            if self.stored.dialect.name == "sqlite"
-            else func.json_array_elements_text(cast(cast(listed, Text), JSON))
-        )
-        return plan_key.not_in(select(each.table_valued("value").c.value))
+    def _sources(self, plan_key: ColumnElement[Any]) -> list[tuple[Connection, ColumnElement[bool]]]:
+        """Say where facts are, and which: the plans that are remembered otherwise are left out of the stored ones."""
+        if self.remembered is None:
+            return [(self.stored, true())]
+        is_as_it_was = plan_key.not_in(_each(self.stored, self.refolded)) if self.refolded else true()
+        return [(self.stored, is_as_it_was), (self.remembered, true())]
+
+
+def _each(connection: Connection, keys: frozenset[str]) -> Select[Any]:
+    """List keys in a query. They may be many: one value holds them all."""
+    listed = json.dumps(sorted(keys))
+    if connection.dialect.name == "sqlite":
+        return select(func.json_each(listed).table_valued("value").c.value)
+    each = func.json_array_elements_text(cast(cast(listed, Text), JSON))
+    return select(each.table_valued("value").c.value)
 
 
 @contextmanager

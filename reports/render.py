@@ -3,19 +3,24 @@
 import json
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from reports.charts import Chart, Point, week_chart
+from reports.definitions import DEFINITION_VERSIONS
+from reports.restated import Restated
 from reports.tables import (
     MINUS,
     NOTHING,
+    cell_text,
     clean,
     for_people,
     markdown_text,
     percent_text,
+    plain,
     records,
     render_csv,
     render_markdown,
@@ -24,6 +29,7 @@ from reports.tables import (
 from reports.weekly import TOO_FEW, WeeklyReport
 
 SHOWN_COMPONENTS = 25
+SHOWN_CHANGES = 100
 
 # Which tables stand in the page, under which words. The CSV and JSON files hold them all, and whole.
 _CAPTIONS = {
@@ -36,6 +42,10 @@ _CAPTIONS = {
     "delivery": "Component releases by week, with change failures and rework",
     "coverage-by-project": "Nights archived by project, this week",
 }
+_RESTATED_CAPTIONS = {
+    "restated-figures": "Figures that are told otherwise now",
+    "restated-facts": "Attempts and rollbacks that are known otherwise now, and why",
+}
 
 
 def render_weekly(report: WeeklyReport) -> dict[str, str]:
@@ -44,25 +54,45 @@ def render_weekly(report: WeeklyReport) -> dict[str, str]:
     files = {
         f"{stem}.html": _page("weekly.html.j2", report),
         f"{stem}.md": _page("weekly.md.j2", report),
-        f"{stem}.json": _render_json(report),
+        f"{stem}.json": render_json_file(report),
     }
     return files | {f"{stem}-{name}.csv": render_csv(table) for name, table in report.tables.items()}
 
 
-def _render_json(report: WeeklyReport) -> str:
+def render_json_file(report: WeeklyReport) -> str:
+    """Write the JSON file: what is issued."""
     whole = {
         "week": report.week.label,
         "time_zone": report.window.zone.key,
         "week_start_date": report.week.start_date.isoformat(),
         "starts_at": instant_text(report.week.starts_at),
         "ends_at": instant_text(report.week.ends_at),
+        "as_of": None if report.as_of is None else instant_text(report.as_of),
+        "definition_versions": dict(DEFINITION_VERSIONS),
         "result": report.result,
         "headline": dict(report.headline),
         "sentences": dict(report.sentences),
         "unknowns": list(report.unknowns),
+        "restated": _restated(report.restated),
         "tables": {name: records(table) for name, table in report.tables.items()},
     }
     return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _restated(restated: Restated | None) -> dict[str, Any] | None:
+    """Say what the tables restated-figures and restated-facts compare with."""
+    if restated is None:
+        return None
+    return {
+        "week": restated.week,
+        "as_of": instant_text(restated.as_of),
+        "issued_at": instant_text(restated.issued_at),
+        "report_sha256": restated.report_sha256,
+        "is_told_by_facts": restated.is_told_by_facts,
+        "redefined": list(restated.redefined),
+        "figures": len(restated.figures),
+        "facts": len(restated.changes),
+    }
 
 
 def instant_text(instant: datetime) -> str:
@@ -71,7 +101,8 @@ def instant_text(instant: datetime) -> str:
 
 
 def _page(template: str, report: WeeklyReport) -> str:
-    tables = {name: _shown(report, name) for name in _CAPTIONS}
+    captions = _CAPTIONS if report.restated is None else _CAPTIONS | _RESTATED_CAPTIONS
+    tables = {name: _shown(report, name) for name in captions}
     text: str = (
         _templates()
         .get_template(template)
@@ -79,7 +110,7 @@ def _page(template: str, report: WeeklyReport) -> str:
             report=report,
             headline=report.headline,
             tables=tables,
-            captions=_CAPTIONS,
+            captions=captions,
             charts=_charts(report),
             too_few=TOO_FEW,
             shown_components=SHOWN_COMPONENTS,
@@ -91,11 +122,25 @@ def _page(template: str, report: WeeklyReport) -> str:
 
 def _shown(report: WeeklyReport, name: str) -> pd.DataFrame:
     table = report.tables[name]
+    if name in _RESTATED_CAPTIONS:
+        return _readable(table.head(SHOWN_CHANGES))
     if name != "failure-rates-by-component":
         return table
     # The name first, for people; identifiers last, where a narrow screen may leave them out of sight.
     identifiers = ["project_id", "component_id"]
     return table[[*table.columns.drop(identifiers), *identifiers]].head(SHOWN_COMPONENTS)
+
+
+def _readable(changes: pd.DataFrame) -> pd.DataFrame:
+    """Write figures by the unit of their name; leave identifiers to the CSV file."""
+    if "figure" not in changes:
+        return changes.drop(columns=["project_id", "component_id"])
+    units = [str(name) for name in changes["figure"]]
+    told = {
+        side: [cell_text(plain(value), unit) for value, unit in zip(changes[side], units, strict=True)]
+        for side in ("issued", "now")
+    }
+    return changes.assign(**told, figure=[unit.replace("_", " ") for unit in units])
 
 
 @cache
@@ -116,6 +161,7 @@ def _templates() -> Environment:
         "markdown_table": lambda table: Markup(render_markdown(table)),  # noqa: S704 - it escapes each cell
         "markdown": markdown_text,
         "clean": clean,
+        "instant": lambda value: f"{value:%Y-%m-%d %H:%M} UTC",
     }
     return environment
 

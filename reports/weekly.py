@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,6 +13,7 @@ from reports.columns import Frames
 from reports.delivery import delivery
 from reports.failure_rates import failure_rates
 from reports.groups import Selection, coverage_words
+from reports.restated import Baseline, Restated, restated_sentence, restated_since
 from reports.rollbacks import rollback_rates
 from reports.statistics import rate_change
 from reports.tables import plain, records
@@ -28,6 +29,7 @@ class WeeklyReport:
 
     `headline` holds the week's numbers, `sentences` what they mean under the keys failures, before,
     change and known, `unknowns` what they can't tell; `tables` the frames, named as their files are.
+    `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     """
 
     week: Week
@@ -37,6 +39,8 @@ class WeeklyReport:
     sentences: Mapping[str, str]
     unknowns: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
+    as_of: datetime | None
+    restated: Restated | None = None
 
     @property
     def last_date(self) -> date:
@@ -49,7 +53,9 @@ def weekly_window(monday: date, zone: ZoneInfo) -> Window:
     return Window.of_weeks(monday, WEEKS, zone)
 
 
-def weekly_report(frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days: int) -> WeeklyReport:
+def weekly_report(
+    frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days: int, baseline: Baseline | None = None
+) -> WeeklyReport:
     """Make the report of the week that begins on `monday` from the frames of its thirteen weeks.
 
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
@@ -70,14 +76,20 @@ def weekly_report(frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days:
         "coverage-by-project": _coverage_by_project(frames, window.weeks[-1].label),
     }
     headline = _headline(tables)
+    restated = None
+    if baseline is not None:
+        restated = restated_since(baseline, tables, window)
+        tables |= {"restated-figures": restated.figures, "restated-facts": restated.changes}
     return WeeklyReport(
         week=window.weeks[-1],
         window=window,
         result=_result(headline),
         headline=headline,
-        sentences=_sentences(headline),
+        sentences=_sentences(headline) | ({} if restated is None else {"restated": restated_sentence(restated)}),
         unknowns=tuple(_unknowns(headline, tables["coverage-by-project"], recheck_days)),
         tables=tables,
+        as_of=frames.last_run_ended_at,
+        restated=restated,
     )
 
 

@@ -1,0 +1,86 @@
+"""The reports that were issued: kept as they went out, to be compared with what is known later."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from archiver import __version__
+from archiver.instants import instant_text
+from archiver.mapping import key_of
+from archiver.schema import issued_reports
+from archiver.writing import upsert
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """One weekly report as it was issued; `report` is its JSON file."""
+
+    week: str
+    as_of: datetime
+    issued_at: datetime
+    definition_versions: Mapping[str, int]
+    report: str
+    report_sha256: str
+
+
+def save_issued(
+    connection: Connection,
+    *,
+    zone: str,
+    week: str,
+    projects: Sequence[str] | None,
+    as_of: datetime,
+    issued_at: datetime,
+    definition_versions: Mapping[str, int],
+    report: str,
+) -> str:
+    """Keep a report within the caller's transaction, and return its SHA-256; the same one twice is kept once."""
+    digest = sha256(report.encode()).hexdigest()
+    scope = _scope(projects)
+    row = {
+        "issued_report_key": key_of(zone, week, scope, instant_text(as_of), digest),
+        "time_zone": zone,
+        "week": week,
+        "projects": scope,
+        "as_of": as_of,
+        "issued_at": issued_at,
+        "archiver_version": __version__,
+        "definition_versions": json.dumps(dict(definition_versions), sort_keys=True),
+        "report": report,
+        "report_sha256": digest,
+    }
+    upsert(connection, issued_reports, [row], replaces=False)
+    return digest
+
+
+def load_baseline(
+    connection: Connection, *, zone: str, week: str, projects: Sequence[str] | None, before: datetime
+) -> Issued | None:
+    """Return the issued report to compare a week's with: its own last one of before, else the last of a week before.
+
+    Only of the same projects, and only one that knew less: `as_of` before `before`.
+    """
+    table = issued_reports
+    columns = [
+        table.c[name] for name in ("week", "as_of", "issued_at", "definition_versions", "report", "report_sha256")
+    ]
+    query = select(*columns).where(
+        table.c.time_zone == zone, table.c.week <= week, table.c.as_of < before, _is_of(projects)
+    )
+    newest = (table.c.week.desc(), table.c.as_of.desc(), table.c.issued_at.desc(), table.c.issued_report_key)
+    row = connection.execute(query.order_by(*newest).limit(1)).first()
+    return None if row is None else Issued(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
+
+
+def _is_of(projects: Sequence[str] | None) -> ColumnElement[bool]:
+    scope: Any = _scope(projects)
+    return issued_reports.c.projects.is_not_distinct_from(scope)
+
+
+def _scope(projects: Sequence[str] | None) -> str | None:
+    return None if projects is None else json.dumps(sorted(set(projects)))

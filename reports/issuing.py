@@ -1,0 +1,106 @@
+"""A weekly report made from the archive, with what it restates; and issued: kept in the archive as it went out."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from archiver.archive import open_archive, open_reader
+from archiver.database import first_line
+from archiver.errors import DatabaseError
+from archiver.issued import load_baseline, save_issued
+from archiver.schema import runs
+from archiver.settings import Settings
+from reports.changes import load_changes
+from reports.definitions import DEFINITION_VERSIONS
+from reports.frames import frames_of
+from reports.reading import Reading, reading
+from reports.render import render_json_file
+from reports.restated import Baseline
+from reports.weekly import WeeklyReport, weekly_report, weekly_window
+from reports.window import week_label
+
+
+def make_weekly(
+    settings: Settings, monday: date, projects: Sequence[str] | None, as_of: datetime | None
+) -> WeeklyReport:
+    """Make the report of the week that begins on `monday`, as known at `as_of`, by default now.
+
+    It is compared with the report that was issued for that week before, else with the last one of a week before.
+    DatabaseError if the archive can't be read, or no longer tells what was known then.
+    """
+    zone = ZoneInfo(settings.timezone)
+    window = weekly_window(monday, zone)
+    with _reader(settings) as engine, reading(engine, projects, as_of) as now:
+        frames = frames_of(now, window)
+        baseline = None
+        if frames.last_run_ended_at is not None:
+            baseline = _baseline(engine, now, week_label(monday), zone, frames.last_run_ended_at)
+    return weekly_report(frames, monday, zone, recheck_days=settings.recheck_days, baseline=baseline)
+
+
+def issue_weekly(
+    settings: Settings, monday: date, projects: Sequence[str] | None, issued_at: datetime
+) -> tuple[WeeklyReport, str]:
+    """Make the report of a week as all that had ended knew it, keep it in the archive, and return it and its SHA-256.
+
+    What a run still under way has saved is left out, so that the same report can be made again.
+    DatabaseError if no run has ended.
+    """
+    with _reader(settings) as engine, reading(engine, projects) as archive:
+        ended = archive.book_scalar(select(func.max(runs.c.ended_at)).where(archive.of_projects(runs)))
+    if ended is None:
+        raise DatabaseError("there is nothing to issue: no run or import of these projects has ended yet")
+    report = make_weekly(settings, monday, projects, ended)
+    engine, _ = open_archive(settings)
+    try:
+        with engine.begin() as connection:
+            digest = save_issued(
+                connection,
+                zone=settings.timezone,
+                week=report.week.label,
+                projects=projects,
+                as_of=ended,
+                issued_at=issued_at,
+                definition_versions=DEFINITION_VERSIONS,
+                report=render_json_file(report),
+            )
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"the report can't be kept: {first_line(error)}") from None
+    finally:
+        engine.dispose()
+    return report, digest
+
+
+@contextmanager
+def _reader(settings: Settings) -> Iterator[Engine]:
+    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
+    finally:
+        engine.dispose()
+
+
+def _baseline(engine: Engine, now: Reading, week: str, zone: ZoneInfo, before: datetime) -> Baseline | None:
+    issued = load_baseline(now.stored, zone=zone.key, week=week, projects=now.projects, before=before)
+    if issued is None:
+        return None
+    try:
+        with reading(engine, now.projects, issued.as_of) as then:
+            facts = load_changes(then, now)
+    except DatabaseError:
+        facts = None  # pruned since: the figures are all that is left to compare
+    return Baseline(
+        week=issued.week,
+        as_of=issued.as_of,
+        issued_at=issued.issued_at,
+        report=issued.report,
+        report_sha256=issued.report_sha256,
+        definition_versions=issued.definition_versions,
+        facts=facts,
+    )
