@@ -16,6 +16,7 @@ from archiver.nightly import archive_all
 from archiver.nights import cron_trigger, last_due
 from archiver.schema import nights
 from archiver.settings import Settings, load_settings
+from archiver.weekly import issue, week_to_issue
 
 log = structlog.get_logger()
 
@@ -33,11 +34,12 @@ async def keep_nights(config: Path | None, clock: Clock) -> None:
     async def guarded() -> None:
         async with one_at_a_time:
             try:
-                await tick(load_settings(config), clock)
+                await tick(load_settings(config), clock, config)
             except ArchiverError as error:
                 log.error("schedule.tick_failed", error=str(error))  # noqa: TRY400 - known errors need no traceback
 
     scheduler.add_job(guarded, cron_trigger(settings.schedule, ZoneInfo(settings.timezone)), **_ALARM)
+    scheduler.add_job(guarded, cron_trigger(settings.report_schedule, ZoneInfo(settings.timezone)), **_ALARM)
     scheduler.add_job(guarded, "interval", minutes=TICK_MINUTES, **_ALARM)
     scheduler.start()
     log.info("schedule.started", schedule=settings.schedule, timezone=settings.timezone)
@@ -48,8 +50,11 @@ async def keep_nights(config: Path | None, clock: Clock) -> None:
         scheduler.shutdown(wait=False)
 
 
-async def tick(settings: Settings, clock: Clock) -> list[str]:
-    """Archive the projects whose latest night no run has served yet; return them. Doing it twice does it once."""
+async def tick(settings: Settings, clock: Clock, config: Path | None = None) -> list[str]:
+    """Archive the projects whose latest night no run has served yet, and issue the week's report if that is due.
+
+    Return those projects. Doing it twice does it once.
+    """
     engine, revision = open_archive(settings)
     try:
         to_do = projects_to_do(settings, engine, clock)
@@ -58,6 +63,10 @@ async def tick(settings: Settings, clock: Clock) -> list[str]:
             for outcome in await archive_all(wanted, engine, revision, clock, kind="scheduled"):
                 if outcome.error is not None:
                     log.error("schedule.project_failed", project_id=outcome.project_id, error=str(outcome.error))
+        is_night_open = bool(projects_to_do(settings, engine, clock))
+        week = week_to_issue(settings, engine, clock.now(), is_night_open=is_night_open)
+        if week is not None:
+            await issue(settings, week, config)
         return to_do
     finally:
         engine.dispose()

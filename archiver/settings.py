@@ -131,6 +131,8 @@ class Settings(BaseSettings):
     watch_minutes: int = Field(0, ge=0)
     schedule: Annotated[str, AfterValidator(_check_schedule)] = "15 2 * * *"
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
+    report_schedule: Annotated[str, AfterValidator(_check_schedule)] = "0 6 * * mon"
+    report_directory: Path | None = None
     notify_urls: SecretStr | None = None
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None

@@ -7,9 +7,11 @@ import pytest
 
 from archiver import schedule, schema
 from archiver.clock import ManualClock
+from archiver.errors import ArchiverError
 from archiver.schedule import keep_nights, projects_to_do, tick
 from archiver.settings import load_settings
 from archiver.simulator import Fault, Faults, Simulator, build_history, running
+from archiver.weekly import week_to_issue
 
 ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
 FIRST_NIGHT = datetime(2026, 11, 17, 2, 15, tzinfo=UTC)
@@ -87,7 +89,7 @@ async def test_the_night_falls_due_at_its_minute(archive, settings, clock):
 async def test_staying_up_ticks_at_the_start_and_ends_when_told_to(sqlite_archive_file, monkeypatch, clock):
     ticked = asyncio.Event()
 
-    async def fake_tick(settings, clock):
+    async def fake_tick(settings, clock, config):
         ticked.set()
 
     monkeypatch.setattr(schedule, "tick", fake_tick)
@@ -98,3 +100,50 @@ async def test_staying_up_ticks_at_the_start_and_ends_when_told_to(sqlite_archiv
 
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+@pytest.mark.parametrize(
+    ("now", "is_night_open", "week"),
+    [
+        ("2026-11-23T05:59:59.999", False, None),  # the last Monday at six is before the first night
+        ("2026-11-23T06:00", False, "2026-W47"),
+        ("2026-11-23T06:00", True, None),  # the night that ends the week is still to do
+        ("2026-11-23T11:59", True, None),
+        ("2026-11-23T12:00", True, "2026-W47"),  # long enough
+        ("2026-11-29T23:00", False, "2026-W47"),
+        ("2026-11-30T06:00", False, "2026-W48"),
+    ],
+)
+async def test_a_week_is_issued_on_monday_once_its_last_night_is_in(archive, settings, clock, now, is_night_open, week):
+    clock.set(OUTAGE[1])
+    await tick(settings, clock)
+
+    at = datetime.fromisoformat(now).replace(tzinfo=UTC)
+
+    assert week_to_issue(settings, archive.engine, at, is_night_open=is_night_open) == week
+
+
+async def test_the_tick_issues_the_report_of_the_week_once(archive, settings, clock, tmp_path):
+    clock.set(OUTAGE[1])
+    await tick(settings, clock)
+    clock.set(datetime(2026, 11, 23, 6, 1, tzinfo=UTC))
+    settings = settings.model_copy(update={"report_directory": tmp_path / "weekly"})
+    await tick(settings, clock)
+    await tick(settings, clock)
+
+    [issued] = archive.rows(schema.issued_reports)
+    assert (issued["week"], issued["projects"], issued["as_of"]) == ("2026-W47", None, clock.now())
+    assert (tmp_path / "weekly" / "weekly-2026-W47.json").read_text("utf-8") == issued["report"]
+
+
+async def test_a_report_that_can_not_be_issued_is_said_and_costs_no_night(archive, settings, clock, tmp_path):
+    clock.set(OUTAGE[1])
+    await tick(settings, clock)
+    clock.set(datetime(2026, 11, 23, 6, 1, tzinfo=UTC))
+    (tmp_path / "file").write_text("in the way")
+    settings = settings.model_copy(update={"report_directory": tmp_path / "file"})
+
+    with pytest.raises(ArchiverError, match=r"report of 2026-W47 was not issued: reports: can't write"):
+        await tick(settings, clock)
+
+    assert states(archive, FIRST)[-1] == (23, "done")
