@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from builders import deploy_info
+from builders import component, deploy_info
 
 SAVED_AT = "2026-11-20T02:15:00Z"
 
@@ -111,10 +111,58 @@ def test_a_backup_is_a_copy_readable_by_its_owner_alone(imported):
     assert run("backup", "copy.db")[0] == 2
 
 
-@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db"), ("replay",)])
+@pytest.mark.parametrize("command", [("check",), ("backup", "copy.db"), ("replay",), ("prune", "--older-than", "1")])
 def test_a_reader_makes_no_archive(tmp_path, command):
     code, _, err = run(*command)
 
     assert code == 3
     assert "there is no archive" in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def followed(imported, tmp_path):
+    """Import newer bodies of both plans, so that the first ones are followed."""
+    for name in ("one", "two"):
+        changed = deploy_info(name, component(job_id="JOB2", version="1.0.2"))
+        (tmp_path / "saved" / f"{name}.json").write_bytes(changed)
+    assert run("import", "saved", "--captured-at", "2026-11-21T02:15:00Z", "--project", "pr")[0] == 0
+
+
+def bodies():
+    return rows("SELECT count(body), count(*) FROM snapshots")
+
+
+def test_prune_says_what_would_go_and_then_drops_it(followed):
+    code, out, _ = run("prune", "--older-than", "0", "--dry-run")
+
+    assert (code, "2 bodies of 2 plans would be dropped" in out) == (0, True)
+    assert bodies() == [(4, 4)]
+    code, out, _ = run("prune", "--older-than", "0")
+    assert (code, "2 bodies of 2 plans dropped" in out) == (0, True)
+    assert "2 attempts and rollbacks rest on them" in out
+    assert "--as-of reaches back to 20" in out
+    assert bodies() == [(2, 4)]
+    assert run("replay")[1].splitlines()[0] == "2 plans rebuilt: 0 rows written, 0 removed"
+    assert run("check")[0] == 0
+    assert "0 bodies of 0 plans dropped" in run("prune", "--older-than", "0")[1]
+
+
+def test_prune_keeps_what_is_young_and_what_the_last_issued_report_did_not_know(followed):
+    assert "0 bodies" in run("prune", "--older-than", "36500")[1]
+    with closing(sqlite3.connect("archive.db")) as connection, connection:
+        connection.execute(
+            "INSERT INTO issued_reports VALUES ('k', 'UTC', '2026-W46', NULL, '2026-11-16T06:00:00.000Z', "
+            "'2026-11-16T06:00:00.000Z', '0', '{}', '{}', '')"
+        )
+
+    kept = run("prune", "--older-than", "0")[1]
+
+    assert "0 bodies" in kept
+    assert "the last issued report, as of 2026-11-16T06:00:00.000Z, did not know (--force drops it)" in kept
+    assert "2 bodies of 2 plans dropped" in run("prune", "--older-than", "0", "--force")[1]
+
+
+@pytest.mark.parametrize("days", ["-1", "soon", "36501"])
+def test_an_age_that_is_none_exits_2(imported, days):
+    assert run("prune", "--older-than", days)[0] == 2
