@@ -67,7 +67,9 @@ def open_writer(url: str, schema: str) -> Engine:
     except OSError as error:
         raise DatabaseError(f"can't open the archive {path}: {error.strerror}") from None
     engine = create_engine(parsed, poolclass=NullPool)
-    _on_sqlite(engine, "BEGIN IMMEDIATE", ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"))
+    # Keys are hashes, so rows go anywhere into their tables: with room for these pages (in KiB), each is written once.
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536")
+    _on_sqlite(engine, "BEGIN IMMEDIATE", pragmas)
     return engine
 
 

@@ -31,11 +31,11 @@ class PlanHistory:
     rollbacks: Jobs = field(default_factory=rollback_jobs)
     changes: list[Row] = field(default_factory=list)
     touched_components: dict[str, Row] = field(default_factory=dict)
+    plan_key: str = field(init=False)
 
-    @property
-    def plan_key(self) -> str:
-        """The key of the plan's row."""
-        return key_of(self.project_id, self.plan_id)
+    def __post_init__(self) -> None:
+        """Make the key that every row of the plan carries."""
+        self.plan_key = key_of(self.project_id, self.plan_id)
 
     def see_item(self, item: PlanItem, sighting: Sighting) -> None:
         """The list showed the plan, for the first time, otherwise than before, or again after it had gone."""

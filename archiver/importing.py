@@ -108,6 +108,7 @@ def _save(
     for one in observations:
         by_plan.setdefault((project_id, one.plan_id), []).append(one)
     changed: dict[PlanId, list[Row]] = {}
+    placed: list[Row] = []
     renamed: list[str] = []
     states = load_states(connection, list(by_plan))
     for plan_id, rows in load_snapshots(connection, list(by_plan)).items():
@@ -124,8 +125,9 @@ def _save(
         after = {row["snapshot_id"]: row for row in rows}
         if after != before:
             changed[plan_id] = list(after.values())
-            upsert(connection, snapshots, [row for key, row in after.items() if before.get(key) != row])
+            placed += [row for key, row in after.items() if before.get(key) != row]
             renamed += [key for key in before if key not in after]
+    upsert(connection, snapshots, placed)  # all at once: a statement costs far more than a row of it
     found = rebuild(connection, changed)
     if renamed:
         connection.execute(delete(snapshots).where(snapshots.c.snapshot_id.in_(renamed)))

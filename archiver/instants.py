@@ -1,6 +1,7 @@
 """How instants are written and stored: UTC, to the millisecond."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Dialect, Text, TypeDecorator
@@ -41,4 +42,11 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 def instant_text(instant: datetime) -> str:
     """Write an instant as the SQLite archive and the reports do, `2026-11-24T02:15:00.000Z`."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    # Asked in UTC: of two local times that differ in their fold alone, Python says that they are equal.
+    return _utc_text(instant.astimezone(UTC))
+
+
+@lru_cache(maxsize=4096)
+def _utc_text(instant: datetime) -> str:
+    """Write an instant of UTC. Most rows of a transaction tell of the same few instants."""
+    return instant.isoformat(timespec="milliseconds")[:-6] + "Z"
