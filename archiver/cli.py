@@ -29,6 +29,7 @@ app.add_typer(database_app, name="database")
 app.command("import")(upkeep.import_bodies)
 app.command("replay")(upkeep.replay)
 app.command("prune")(upkeep.prune)
+app.command("status")(upkeep.status)
 app.command("check")(upkeep.check)
 app.command("backup")(upkeep.backup)
 

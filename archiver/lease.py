@@ -121,6 +121,12 @@ def acquire(connection: Connection, name: str) -> Lease:
     return lease
 
 
+def held(connection: Connection) -> set[str]:
+    """Return the names of the leases that live processes hold, as far as can be told from here."""
+    now = database_now(connection)
+    return {row["lease_name"] for row in connection.execute(select(leases)).mappings() if _is_held(row, now)}
+
+
 def database_now(connection: Connection) -> datetime:
     """Return the time by the clock that all who share the archive share: the database's."""
     if connection.dialect.name == "postgresql":

@@ -1,6 +1,7 @@
-"""The commands that tend an archive: import, replay, prune, check and backup."""
+"""The commands that tend an archive: import, replay, prune, status, check and backup."""
 
 import json
+import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -130,6 +131,56 @@ def prune(
         typer.echo(f"kept: what the last issued report, as of {instant_text(until)}, did not know (--force drops it)")
     if found.plans_left:
         typer.echo(f"{found.plans_left} plans left: something of before {instant_text(until)} was recorded since")
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print all that is known as JSON.")] = False,
+    max_age_hours: Annotated[
+        float, typer.Option(help="A project is fresh if a complete or partial run ended so many hours ago at most.")
+    ] = 26,
+    projects: Annotated[
+        list[str] | None, typer.Option("--project", help="Show this project alone; may be given again.")
+    ] = None,
+    config: Config = None,
+) -> None:
+    """Show how fresh each project is, its runs and nights, what fails, size and growth. Exit 1 if one is stale."""
+    from zoneinfo import ZoneInfo
+
+    from archiver.archive import open_reader
+    from archiver.clock import SystemClock
+    from archiver.database import connected, database_name
+    from archiver.ledger import Night
+    from archiver.settings import load_settings
+    from archiver.status import known_projects, load_status
+    from archiver.status_text import status_lines
+
+    if not 0 < max_age_hours < math.inf:
+        raise SettingsError(f"--max-age-hours: {max_age_hours:g} is no age; write a number of hours above 0")
+    settings = load_settings(config)
+    url, schema = settings.database_url.get_secret_value(), settings.database_schema
+    night = Night(settings.schedule, ZoneInfo(settings.timezone))
+    with connected(open_reader(url, schema), url) as connection:
+        known = dict.fromkeys([*settings.project_ids, *known_projects(connection)])
+        unknown = [project for project in projects or () if project not in known]
+        if unknown:
+            raise SettingsError(f"--project: {unknown[0]!r} is neither configured nor in the archive")
+        found = load_status(
+            connection,
+            url,
+            schema,
+            night,
+            SystemClock().now(),
+            project_ids=[project for project in known if not projects or project in projects],
+            configured=settings.project_ids,
+            max_age_hours=max_age_hours,
+        )
+    if as_json:
+        typer.echo(json.dumps(found.as_json()))
+    else:
+        for line in status_lines(found, database_name(url)):
+            typer.echo(line)
+    if found.stale:
+        raise typer.Exit(1)
 
 
 def check(config: Config = None) -> None:
