@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from textwrap import shorten, wrap
+from textwrap import wrap
 
 from archiver.health import ProjectStatus, Run, Status
 from archiver.status import GROWTH_DAYS
 
 _WIDTH = 80
 _LABEL = 10
+_INDENT = " " * (_LABEL + 4)
 _PLANS_SHOWN = 5
 _NIGHTS_SHOWN = 5
 
@@ -25,9 +26,8 @@ def status_lines(status: Status, name: str) -> Iterator[str]:
 def _verdict(status: Status) -> str:
     configured = sum(project.is_configured for project in status.projects)
     if not configured:
-        return "no project is configured (ARCHIVER_PROJECT_ID): " + (
-            "every project of the archive is shown" if status.projects else "and the archive holds none"
-        )
+        shown = "all of the archive are shown" if status.projects else "the archive holds none"
+        return f"no project is configured (ARCHIVER_PROJECT_ID): {shown}"
     if not status.stale:
         return f"FRESH: {configured} of {configured} configured projects saved within {status.max_age_hours:g} hours"
     return (
@@ -37,7 +37,7 @@ def _verdict(status: Status) -> str:
 
 
 def _project(project: ProjectStatus, status: Status) -> Iterator[str]:
-    mark = "fresh" if project.is_fresh else "STALE" if project.recent_runs else "NEVER RUN"
+    mark = "fresh" if project.is_fresh else "NEVER RUN" if not project.recent_runs else "STALE"
     yield f"{project.project_id}  {mark}{'' if project.is_configured else ' (not configured)'}"
     if not project.recent_runs:
         return
@@ -101,9 +101,9 @@ def _failed(project: ProjectStatus) -> Iterator[str]:
     for plan in project.failed_plans[:_PLANS_SHOWN]:
         often = f", {plan.since_nights} runs in a row" if plan.since_nights > 1 else ""
         told = f"{plan.plan_id or 'the list'} ({plan.stage}{often}): {plan.message}"
-        yield " " * (_LABEL + 4) + shorten(told, _WIDTH - _LABEL - 4, placeholder=" …")
+        yield _INDENT + _cut(told, _WIDTH - len(_INDENT))
     if project.failed_plans_count > _PLANS_SHOWN:
-        yield " " * (_LABEL + 4) + f"and {project.failed_plans_count - _PLANS_SHOWN:,} more: --json"
+        yield f"{_INDENT}and {project.failed_plans_count - _PLANS_SHOWN:,} more: --json"
 
 
 def _line(label: str, told: str) -> list[str]:
@@ -111,9 +111,14 @@ def _line(label: str, told: str) -> list[str]:
         told,
         _WIDTH,
         initial_indent=f"  {label:<{_LABEL}}",
-        subsequent_indent=" " * (_LABEL + 4),
+        subsequent_indent=_INDENT,
         break_on_hyphens=False,
     )
+
+
+def _cut(told: str, width: int) -> str:
+    told = " ".join(told.split())
+    return told if len(told) <= width else f"{told[: width - 2]} …"
 
 
 def _age(hours: float) -> str:
