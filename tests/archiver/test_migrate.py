@@ -5,10 +5,13 @@ import io
 import secrets
 import shutil
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
@@ -78,6 +81,23 @@ def test_up_down_and_up_again_ends_with_the_models(engine, archive_url):
     assert left == ["alembic_version"]
     with engine.connect() as connection:
         assert migrate.differences(connection, SCHEMA) == []
+
+
+def test_the_newest_migration_is_the_one_alembic_names(second_migration):
+    assert migrate.head_revision() == ScriptDirectory.from_config(migrate.alembic_config()).get_current_head()
+
+    newer = second_migration()
+
+    assert migrate.head_revision() == newer
+    assert ScriptDirectory.from_config(migrate.alembic_config()).get_current_head() == newer
+
+
+def test_no_command_loads_alembic_to_read_an_archive():
+    loaded = "import archiver.archive, archiver.status_text, sys; print('alembic' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "False\n"
 
 
 def test_a_second_upgrade_changes_nothing(engine, archive_url):
