@@ -9,7 +9,7 @@ from archiver.status import GROWTH_DAYS
 
 _WIDTH = 80
 _LABEL = 10
-_INDENT = " " * (_LABEL + 4)
+_INDENT = " " * (_LABEL + 2)
 _PLANS_SHOWN = 5
 _NIGHTS_SHOWN = 5
 
