@@ -100,8 +100,8 @@ def _failed(project: ProjectStatus) -> Iterator[str]:
     yield from _line("failed", f"{project.failed_plans_count:,} in the latest run of a night or by hand")
     for plan in project.failed_plans[:_PLANS_SHOWN]:
         often = f", {plan.since_nights} runs in a row" if plan.since_nights > 1 else ""
-        told = f"{plan.plan_id or 'the list'} ({plan.stage}{often}): {plan.message}"
-        yield _INDENT + _cut(told, _WIDTH - len(_INDENT))
+        yield _cut(f"{_INDENT}{plan.plan_id or 'the list'}{often}")
+        yield _cut(f"{_INDENT}  {plan.stage}: {' '.join(plan.message.split())}")
     if project.failed_plans_count > _PLANS_SHOWN:
         yield f"{_INDENT}and {project.failed_plans_count - _PLANS_SHOWN:,} more: --json"
 
@@ -116,9 +116,8 @@ def _line(label: str, told: str) -> list[str]:
     )
 
 
-def _cut(told: str, width: int) -> str:
-    told = " ".join(told.split())
-    return told if len(told) <= width else f"{told[: width - 2]} …"
+def _cut(line: str) -> str:
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2]} …"
 
 
 def _age(hours: float) -> str:

@@ -207,6 +207,15 @@ def test_a_failed_plan_says_in_how_many_runs_in_a_row_it_failed(told):
     assert (found.failed_plans_count, found.failed_plans[1].message) == (3, "no answer")
 
 
+def test_a_failed_plan_is_told_with_its_cause_and_how_often(told):
+    for night in range(2):
+        told.clock.set(FIRST_NIGHT + night * 24 * HOUR)
+        told.ran("partial", failed=["3fa85f64-5717-4562-b3fc-2c963f66afa6"])
+
+    at = lines(told).index(f"{' ' * 12}3fa85f64-5717-4562-b3fc-2c963f66afa6, 2 runs in a row")
+    assert lines(told)[at + 1] == f"{' ' * 14}deploy_info: no answer"
+
+
 def test_a_plan_that_did_not_fail_in_the_latest_run_is_not_told(told):
     told.ran("partial", failed=["a"])
     told.clock.set(FIRST_NIGHT + 24 * HOUR)
