@@ -1,6 +1,6 @@
 """Migrations: bringing an archive to this program's schema, and telling whether it is there.
 
-Every command asks the latter. Alembic, a third of the time a quick one takes to start, is loaded for the former alone.
+Every command asks the latter. Alembic, slow to import, is loaded for the former alone.
 """
 
 import re
