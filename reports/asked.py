@@ -2,30 +2,31 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 from rich.console import Console
-from sqlalchemy.exc import SQLAlchemyError
 
-from archiver.archive import open_reader
 from archiver.clock import Clock
-from archiver.database import first_line
-from archiver.errors import ArchiverError, DatabaseError
-from archiver.settings import Settings, load_settings
+from archiver.errors import ArchiverError
+from archiver.settings import load_settings
 from reports.columns import Frames
 from reports.errors import UsageError
-from reports.frames import load_frames
+from reports.frames import frames_of
 from reports.groups import GROUP_COLUMNS, Selection, parse_by, parse_where
+from reports.reading import Reading, opened, reading
 from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text
-from reports.window import Window, window_from
+from reports.window import window_from
 
 _PIPE_WIDTH = 200
+_T = TypeVar("_T")
 
 
 class Format(StrEnum):
@@ -63,12 +64,29 @@ class Asked:
             filters["project"] = tuple(one for one in project if one in named)
         self.settings = load_settings(config)
         self.zone = ZoneInfo(self.settings.timezone)
-        at = parse_as_of(as_of, self.zone)
+        self.as_of = at = parse_as_of(as_of, self.zone)
         # A report as of then is the one that would have been made then: its window and its doubts included.
         self.now = at or clock.now()
         window = window_from(since, until, self.now.astimezone(self.zone).date(), self.zone)
         self.selection = Selection(window, groups, filters)
-        self.frames = load(self.settings, window, filters.get("project"), at)
+
+    @property
+    def projects(self) -> tuple[str, ...] | None:
+        """The projects to read; None for all."""
+        return self.selection.where.get("project")
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The frames of the tables."""
+        return self.read(lambda archive: frames_of(archive, self.selection.window))
+
+    def read(self, work: Callable[[Reading], _T]) -> _T:
+        """Do the work on one state of the archive: as it is, or as it was known then.
+
+        DatabaseError if the archive can't be read, or no longer tells what was known then.
+        """
+        with opened(self.settings) as engine, reading(engine, self.projects, self.as_of) as archive:
+            return work(archive)
 
     def write(self, table: pd.DataFrame, title: str, format_: Format, output: Path | None, *, note: str) -> None:
         """Write the table as asked, to the file or to standard output."""
@@ -104,20 +122,6 @@ def parse_as_of(value: str | None, zone: ZoneInfo) -> datetime | None:
         return (instant if instant.tzinfo else instant.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         raise UsageError(f"--as-of {value!r} is no instant: write it like 2026-11-23T06:00:00Z") from None
-
-
-def load(settings: Settings, window: Window, projects: Sequence[str] | None, as_of: datetime | None = None) -> Frames:
-    """Read the frames of the named projects, of all for None, as known at `as_of`, now for None.
-
-    DatabaseError if the archive can't be read, or no longer tells what was known then.
-    """
-    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
-        return load_frames(engine, window, projects, as_of)
-    except SQLAlchemyError as error:
-        raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
-    finally:
-        engine.dispose()
 
 
 def _write_bytes(content: bytes, output: Path | None) -> None:

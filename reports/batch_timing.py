@@ -10,7 +10,8 @@ from reports.releases import batch_passes
 from reports.statistics import theil_sen
 
 
-def _finished_passes(frames: Frames, selection: Selection) -> pd.DataFrame:
+def finished_passes(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return the first passes that count: of finished batches, which started in the window and pass the filter."""
     passes = batch_passes(frames.attempts, frames.components)
     return matching(passes[passes["is_finished"]], selection)
 
@@ -21,7 +22,7 @@ def batch_timing(frames: Frames, selection: Selection) -> pd.DataFrame:
     Over finished batches, each in the week it started in. Groups are any but component and version.
     """
     table = summarise(
-        _finished_passes(frames, selection),
+        finished_passes(frames, selection),
         selection,
         counts={"batches": ("duration_seconds", "size")},
         measures={
@@ -45,7 +46,7 @@ def batch_trend(frames: Frames, selection: Selection) -> pd.DataFrame:
     groups = tuple(key for key in selection.by if key != "week")
     across = replace(selection, by=groups)
     weekly = replace(selection, by=("week", *groups))
-    passes = _finished_passes(frames, selection)
+    passes = finished_passes(frames, selection)
     medians = summarise(passes, weekly, counts={}, measures={"p50_seconds": ("duration_seconds", 0.5)})
     medians = medians[medians["p50_seconds"].notna()]
     position = {week.label: index for index, week in enumerate(selection.window.weeks)}

@@ -6,23 +6,38 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from archiver.clock import Clock, SystemClock
+from archiver.clock import Clock
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
+from reports import evidence
 from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.errors import UsageError
 from reports.failure_rates import failure_rates
-from reports.groups import BATCH_KEYS, GROUP_COLUMNS
+from reports.groups import BATCH_KEYS
 from reports.issuing import issue_weekly, make_weekly
+from reports.options import (
+    AsOf,
+    BatchBy,
+    By,
+    Config,
+    CountedUnit,
+    FormatOption,
+    Output,
+    Project,
+    Since,
+    Until,
+    WhereOption,
+    Within,
+    clock_of,
+)
 from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
 from reports.window import monday_of, parse_week
@@ -40,34 +55,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class CountedUnit(StrEnum):
-    """What a failure rate counts."""
-
-    ATTEMPT = "attempt"
-    RELEASE = "release"
-
-
-Since = Annotated[str | None, typer.Option(help="First day, such as 2026-08-24. Default: 13 whole weeks back.")]
-Until = Annotated[str | None, typer.Option(help="First day after the window. Default: this week's Monday.")]
-By = Annotated[str, typer.Option(help=f"Groups, parted by commas: {', '.join(GROUP_COLUMNS)}.")]
-BatchBy = Annotated[str, typer.Option("--by", help=f"Groups, parted by commas: {', '.join(BATCH_KEYS)}.")]
-WhereOption = Annotated[
-    list[str] | None,
-    typer.Option("--where", help="Filter key=value; again for more. Nothing after = means missing."),
-]
-Project = Annotated[list[str] | None, typer.Option(help="Only this project ID; again for more.")]
-FormatOption = Annotated[Format, typer.Option("--format", help="How to write the table.")]
-Output = Annotated[Path | None, typer.Option(help="Write to this file instead of standard output.")]
-AsOf = Annotated[
-    str | None, typer.Option("--as-of", help="What runs and imports that had ended by then knew: 2026-11-23T06:00:00Z.")
-]
-Config = Annotated[Path | None, typer.Option(help="Settings file. Default: archiver.toml, if there is one.")]
-Within = Annotated[
-    int | None,
-    typer.Option(min=0, help="Count only rollbacks that began within so many days of the release's end."),
-]
 
 
 @app.command("failure-rates")
@@ -89,7 +76,7 @@ def _failure_rates(
 ) -> None:
     """How many of the finished attempts (or component releases) failed."""
     asked = Asked(
-        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+        clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
     table = failure_rates(asked.frames, asked.selection, unit=unit.value)
     asked.write(table, f"Failure rates, by {unit.value}", format_, output, note=_UNSEEN)
@@ -115,7 +102,7 @@ def _rollbacks(
     A week is provisional while it ended less than ARCHIVER_RECHECK_DAYS before now.
     """
     asked = Asked(
-        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+        clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
     table = rollback_rates(
         asked.frames,
@@ -145,7 +132,7 @@ def _batch_timing(
 ) -> None:
     """How long the first pass of each batch took."""
     asked = Asked(
-        _clock(context),
+        clock_of(context),
         since=since,
         until=until,
         by=by,
@@ -179,9 +166,13 @@ def _delivery(
 ) -> None:
     """How many releases, change failures and reworked attempts there were."""
     asked = Asked(
-        _clock(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
+        clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
     asked.write(delivery(asked.frames, asked.selection), "Delivery", format_, output, note=_UNSEEN)
+
+
+app.command("quality")(evidence.show_quality)
+app.command("explain")(evidence.show_explanation)
 
 
 @app.command("weekly")
@@ -210,7 +201,7 @@ def _weekly(
     settings = load_settings(config)
     zone = ZoneInfo(settings.timezone)
     at = parse_as_of(as_of, zone)
-    now = _clock(context).now()
+    now = clock_of(context).now()
     monday = parse_week(week) if week is not None else monday_of((at or now).astimezone(zone).date()) - _ONE_WEEK
     if issue:
         report, digest = issue_weekly(settings, monday, project or None, now)
@@ -223,10 +214,6 @@ def _weekly(
             save(out / name, text.encode())
         said = [*(str(out / name) for name in files), *said]
     show(b"".join(os.fsencode(line) + b"\n" for line in said))
-
-
-def _clock(context: typer.Context) -> Clock:
-    return cast("Clock", context.obj or SystemClock())
 
 
 def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> int:

@@ -35,6 +35,12 @@ ATTEMPTS: Contract = {
     "tier": "str",
 }
 
+# What proves a row: the bodies that first and last showed it.
+PROOF: Contract = {"first_snapshot_id": "str", "last_snapshot_id": "str"}
+
+# An attempt beside its plan's name, the vendor's word on it, and its proof.
+PROVEN_ATTEMPTS: Contract = {**ATTEMPTS, "name": "str", "job_status": "str", **PROOF}
+
 # A row is one rollback job of a component in a plan.
 ROLLBACKS: Contract = {
     "project_id": "str",
@@ -48,6 +54,11 @@ ROLLBACKS: Contract = {
     "ended_at": INSTANT,
     "first_seen_at": INSTANT,
 }
+
+PROVEN_ROLLBACKS: Contract = {**ROLLBACKS, **PROOF}
+
+# A row is one body as the archive holds it: the run that first saw it, and the hash of its bytes.
+BODIES: Contract = {"snapshot_id": "str", "run_id": "str", "content_sha256": "str", "is_pruned": "bool"}
 
 # A row is a component's place in a plan: (project, plan, component, batch).
 COMPONENTS: Contract = {
@@ -82,6 +93,24 @@ CHANGED_FACTS: Contract = {
     "first_run_kind": "str",
     "last_run_kind": "str",
 }
+
+# A row is one thing that a check of the archive's quality counts, when it counts.
+FINDINGS: Contract = {"project_id": "str", "check": "str", "found_at": INSTANT}
+
+# A row is one change of a plan's own status.
+PLAN_CHANGES: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "run_id": "str",
+    "observed_at": INSTANT,
+    "is_unsettled": "bool",
+}
+
+# A row is one run that is no import; `is_observing` if it ended complete or partial.
+OBSERVING_RUNS: Contract = {"project_id": "str", "run_id": "str", "started_at": INSTANT, "is_observing": "bool"}
+
+# A row is one plan that a run could not archive.
+PLANS_MISSED: Contract = {"run_id": "str", "plan_id": "str"}
 
 
 def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:

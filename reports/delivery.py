@@ -17,11 +17,10 @@ def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
     """
     releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)
     flags = outcome_flags(releases["outcome"])
-    is_failure = ((flags["failed"] == 1) | (releases["rolled_back"] == 1)) & (flags["finished"] == 1)
     releases = releases.assign(
         releases=1,
         finished=flags["finished"],
-        change_failures=is_failure.astype("int64"),
+        change_failures=is_change_failure(releases).astype("int64"),
         recovery_seconds=releases["recovery_seconds"].where(flags["finished"] == 1),
         attempts=0,
         rework_attempts=0,
@@ -33,7 +32,7 @@ def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
         change_failures=0,
         recovery_seconds=float("nan"),
         attempts=1,
-        rework_attempts=(attempts["attempt"] > 1).astype("int64"),
+        rework_attempts=is_rework(attempts).astype("int64"),
     )
     sums = ("releases", "finished", "change_failures", "attempts", "rework_attempts")
     shared = list(dict.fromkeys(["week", *selection.columns, *sums, "recovery_seconds"]))
@@ -50,3 +49,14 @@ def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
         *("recovery_p50_seconds", "attempts", "rework_attempts", "rework_rate"),
     ]
     return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+
+
+def is_change_failure(releases: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether a release finished, and failed in the end or was rolled back."""
+    outcome = releases["outcome"]
+    return (outcome == "failed") | ((outcome == "succeeded") & (releases["rolled_back"] == 1))
+
+
+def is_rework(attempts: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether an attempt is not the first known one of its place."""
+    return attempts["attempt"] > 1

@@ -12,7 +12,6 @@ from reports.columns import ATTEMPTS, COMPONENTS, INSTANT, LABELS, NIGHTS, ROLLB
 from reports.reading import Reading, reading
 from reports.window import Window
 
-_ATTEMPTS_STORED = {name: dtype for name, dtype in ATTEMPTS.items() if name not in {"component", *LABELS}}
 _NAMES = {
     "project_id": "str",
     "component_id": "str",
@@ -37,18 +36,21 @@ def load_frames(
         return frames_of(archive, window)
 
 
-def frames_of(archive: Reading, window: Window) -> Frames:
-    """Read what a report on the window needs from one state of the archive.
+def frames_of(
+    archive: Reading, window: Window, *, attempt_columns: Contract = ATTEMPTS, rollback_columns: Contract = ROLLBACKS
+) -> Frames:
+    """Read what a report on the window needs from one state of the archive; with more columns where it needs them.
 
     Whole plans are read: every attempt, rollback and component of a plan with an attempt in the window,
     because a release's outcome, and a batch's first pass, may lie outside it.
     """
     touched = _touched_plans(window, archive)
-    attempts = archive.facts(_select_attempts(touched), _attempts.c.plan_key, _ATTEMPTS_STORED)
+    stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *LABELS}}
+    attempts = archive.facts(_select_attempts(touched, stored), _attempts.c.plan_key, stored)
     attempts = attempts.merge(_load_names(archive), on=["project_id", "component_id"], how="left")
     return Frames(
-        attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), ATTEMPTS),
-        rollbacks=_load(archive, schema.rollbacks, ROLLBACKS, touched),
+        attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), attempt_columns),
+        rollbacks=_load(archive, schema.rollbacks, rollback_columns, touched),
         components=_load(archive, schema.components, COMPONENTS, touched),
         nights=archive.books(
             select(*(schema.nights.c[name] for name in NIGHTS)).where(archive.of_projects(schema.nights)), NIGHTS
@@ -79,8 +81,8 @@ def _touched_plans(window: Window, archive: Reading) -> Select[Any]:
     )
 
 
-def _select_attempts(touched: Select[Any]) -> Select[Any]:
-    columns = [_attempts.c[name] if name in _attempts.c else _plans.c[name] for name in _ATTEMPTS_STORED]
+def _select_attempts(touched: Select[Any], stored: Contract) -> Select[Any]:
+    columns = [_attempts.c[name] if name in _attempts.c else _plans.c[name] for name in stored]
     return (
         select(*columns)
         .join(_plans, _plans.c.plan_key == _attempts.c.plan_key)

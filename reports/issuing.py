@@ -1,14 +1,13 @@
 """A weekly report made from the archive, with what it restates; and issued: kept in the archive as it went out."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from archiver.archive import open_archive, open_reader
+from archiver.archive import open_archive
 from archiver.database import first_line
 from archiver.errors import DatabaseError
 from archiver.issued import load_baseline, save_issued
@@ -17,7 +16,7 @@ from archiver.settings import Settings
 from reports.changes import load_changes
 from reports.definitions import DEFINITION_VERSIONS
 from reports.frames import frames_of
-from reports.reading import Reading, reading
+from reports.reading import Reading, opened, reading
 from reports.render import render_json_file
 from reports.restated import Baseline
 from reports.weekly import WeeklyReport, weekly_report, weekly_window
@@ -34,7 +33,7 @@ def make_weekly(
     """
     zone = ZoneInfo(settings.timezone)
     window = weekly_window(monday, zone)
-    with _reader(settings) as engine, reading(engine, projects, as_of) as now:
+    with opened(settings) as engine, reading(engine, projects, as_of) as now:
         frames = frames_of(now, window)
         baseline = None
         if frames.last_run_ended_at is not None:
@@ -50,7 +49,7 @@ def issue_weekly(
     What a run still under way has saved is left out, so that the same report can be made again.
     DatabaseError if no run has ended.
     """
-    with _reader(settings) as engine, reading(engine, projects) as archive:
+    with opened(settings) as engine, reading(engine, projects) as archive:
         ended = archive.book_scalar(select(func.max(runs.c.ended_at)).where(archive.of_projects(runs)))
     if ended is None:
         raise DatabaseError("there is nothing to issue: no run or import of these projects has ended yet")
@@ -73,17 +72,6 @@ def issue_weekly(
     finally:
         engine.dispose()
     return report, digest
-
-
-@contextmanager
-def _reader(settings: Settings) -> Iterator[Engine]:
-    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
-    try:
-        yield engine
-    except SQLAlchemyError as error:
-        raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
-    finally:
-        engine.dispose()
 
 
 def _baseline(engine: Engine, now: Reading, week: str, zone: ZoneInfo, before: datetime) -> Baseline | None:

@@ -9,8 +9,13 @@ from typing import Any
 
 import pandas as pd
 from sqlalchemy import JSON, ColumnElement, Connection, Engine, Select, Text, cast, func, select, true
+from sqlalchemy.exc import SQLAlchemyError
 
+from archiver.archive import open_reader
 from archiver.asof import as_known_at
+from archiver.database import first_line
+from archiver.errors import DatabaseError
+from archiver.settings import Settings
 from reports.columns import Contract, conform
 
 _ROWS_AT_ONCE = 50_000
@@ -91,6 +96,18 @@ def _each(connection: Connection, keys: frozenset[str]) -> Select[Any]:
         return select(func.json_each(listed).table_valued("value").c.value)
     each = func.json_array_elements_text(cast(cast(listed, Text), JSON))
     return select(each.table_valued("value").c.value)
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Engine]:
+    """Open the archive to be read. DatabaseError if it is missing, out of reach, behind or ahead, or fails."""
+    engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
+    try:
+        yield engine
+    except SQLAlchemyError as error:
+        raise DatabaseError(f"the archive can't be read: {first_line(error)}") from None
+    finally:
+        engine.dispose()
 
 
 @contextmanager

@@ -32,6 +32,16 @@ def component_releases(
     `within_days` keeps only the rollbacks that began no later than so many days after the release ended;
     one whose start, or whose release's end, is unknown is then left out.
     """
+    return releases_and_rollbacks(attempts, rollbacks, within_days=within_days)[0]
+
+
+def releases_and_rollbacks(
+    attempts: pd.DataFrame, rollbacks: pd.DataFrame, *, within_days: int | None = None
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the component releases, and the rollbacks that count, each with the index of its `release`.
+
+    A release's rollbacks come in the order of their starts; one without a start takes its place by its end.
+    """
     ranked = with_inferred_starts(attempts).sort_values([*PLAN, "component_id", "batch", "attempt"], kind="stable")
     ranked["release"] = ranked.groupby(PLACE, dropna=False).ngroup()
     first = ranked.drop_duplicates("release").set_index("release")
@@ -49,15 +59,18 @@ def component_releases(
     if within_days is not None:
         latest = releases.loc[held["release"], "ended_at"].set_axis(held.index) + pd.Timedelta(days=within_days)
         held = held[held["started_at"] <= latest]
+    held = _in_order(held)
     by_release = held.groupby("release")
     count = by_release.size().reindex(releases.index, fill_value=0)
     failed = (held["outcome"] == "failed").groupby(held["release"]).sum()
-    return releases.assign(
+    counted = releases.assign(
         rolled_back=(count > 0).astype("int64"),
         rollbacks=count,
         rollbacks_failed=failed.reindex(releases.index, fill_value=0),
         recovery_seconds=_recovery_seconds(held).reindex(releases.index),
-    ).reset_index(drop=True)
+    )
+    # Releases are numbered from 0 in the order of their places, so the number is the index.
+    return counted.reset_index(drop=True), held
 
 
 def _rollbacks_of(releases: pd.DataFrame, ranked: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFrame:
@@ -103,16 +116,16 @@ def _latest_releases(releases: pd.DataFrame, rollbacks: pd.DataFrame) -> "pd.Ser
     return pairs.drop_duplicates("index", keep="last").set_index("index")["release"]
 
 
-def _recovery_seconds(held: pd.DataFrame) -> "pd.Series[float]":
-    """Return per release: from the end of the attempt undone to the end of the first successful rollback.
-
-    The first is the one that started first; one without a start takes its place by its end.
-    """
+def _in_order(held: pd.DataFrame) -> pd.DataFrame:
+    """Sort each release's rollbacks by start; one without a start takes its place by its end."""
+    known = held.assign(known_at=held["started_at"].fillna(held["ended_at"]))
     order = ["release", "known_at", "first_seen_at", "rollback_job_id"]
-    succeeded = held[held["outcome"] == "succeeded"]
-    succeeded = succeeded.assign(known_at=succeeded["started_at"].fillna(succeeded["ended_at"]))
-    succeeded = succeeded.sort_values(order, na_position="last", kind="stable")
-    first = succeeded.drop_duplicates("release").set_index("release")
+    return known.sort_values(order, na_position="last", kind="stable").drop(columns="known_at")
+
+
+def _recovery_seconds(held: pd.DataFrame) -> "pd.Series[float]":
+    """Return per release: from the end of the attempt undone to the end of the first successful rollback."""
+    first = held[held["outcome"] == "succeeded"].drop_duplicates("release").set_index("release")
     seconds = seconds_between(first["undone_ended_at"], first["ended_at"])
     return seconds.where(seconds >= 0)
 
@@ -135,7 +148,7 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     It is finished once each of them has a first attempt that is over (succeeded, failed or aborted) with
     possible times. The gap runs from the end of the nearest lower batch; NaN if that one isn't finished.
     """
-    places = _places(attempts, components)
+    places = batch_places(attempts, components)
     outcome, ended_at = places["outcome"], places["ended_at"]
     is_over = outcome.isin(_OVER) & places["duration_seconds"].notna() & ended_at.notna()
     there = places.assign(is_over=is_over, failed=outcome == "failed")[places["is_there"]]
@@ -158,10 +171,10 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     return passes.merge(attempts[plan_columns].drop_duplicates(PLAN), on=PLAN, how="left")
 
 
-def _places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
-    """Return every component's place with its first attempt, and if it was there at its batch's start."""
+def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
+    """Return every component's place with its first attempt, and `is_there`: if it was at its batch's start."""
     first = attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
-    first = first[[*PLACE, "outcome", "started_at", "ended_at", "duration_seconds"]]
+    first = first[[*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds"]]
     places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
     starts = places.groupby(BATCH, dropna=False)["started_at"].min().rename("batch_started_at").reset_index()
     sightings = pd.concat([attempts[[*PLAN, "first_seen_at"]], components[[*PLAN, "first_seen_at"]]])

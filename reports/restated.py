@@ -168,8 +168,6 @@ def _change(name: str, row: Mapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "unknown"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}Z"
     return str(value)
 
 

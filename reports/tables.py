@@ -5,6 +5,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -21,14 +22,22 @@ NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 _LABELS = {"team", "environment", "tier"}
 _GROUPS = {column for columns in GROUP_COLUMNS.values() for column in columns}
+# Columns of words that are no groups, and those columns of words that are never folded.
+_WORDS = {
+    *("counts in", "check", "plan", "outcome", "job", "rollback", "opened by", "closed by", "started (UTC)"),
+    *("run", "snapshot", "sha256"),
+}
+_WHOLE = {"week", "nights", "counts in", "check", "outcome", "started (UTC)"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _MARKDOWN_SPECIAL = "\\`*_[]<>|~#"
 
 
 def plain(value: Any) -> Any:
-    """Return a cell as JSON knows it: missing as None, numbers as Python's own."""
+    """Return a cell as JSON knows it: missing as None, numbers as Python's own, an instant as text in UTC."""
     if pd.isna(value):
         return None
+    if isinstance(value, datetime):
+        return f"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
     return value.item() if hasattr(value, "item") else value
 
 
@@ -113,7 +122,8 @@ def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bo
             if any(values):
                 add(_HEADS.get(name, name), ["yes" if value else "" for value in values], number=False)
         elif name not in {"ci_high", "nights_done", "coverage"}:
-            add(_HEADS.get(name, _head(name)), [cell_text(value, name) for value in values])
+            cells_of = [cell_text(value, name) for value in values]
+            add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS)
     return heads, [list(row) for row in zip(*cells, strict=True)], is_number
 
 
@@ -144,6 +154,8 @@ def cell_text(value: Any, name: str) -> str:
         return percent_text(value)
     if "_seconds" in name:
         return signed_seconds_text(value) if name in _SIGNED else seconds_text(value)
+    if isinstance(value, float):
+        return f"{value:,.1f}".removesuffix(".0")
     return f"{value:,}" if isinstance(value, int) else clean(str(value))
 
 
@@ -212,9 +224,10 @@ def render_text(table: pd.DataFrame, *, title: str, note: str, width: int, color
     """Write a table for a terminal of so many columns; wider where numbers would be cut."""
     heads, rows, is_number = for_people(table)
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    least = 1  # what is drawn around a column: its padding and one line, and a line at the left
     for place, (head, number) in enumerate(zip(heads, is_number, strict=True)):
         # Numbers stay on one line, so their heads are broken by hand; names fold.
-        is_name = not number and head not in {"week", "nights"}
+        is_name = not number and head not in _WHOLE
         text = Text(head if is_name else head.replace(" ", "\n").replace("95\n%\n", "95 %\n"))
         widest = max([*(cell_len(row[place]) for row in rows), *map(cell_len, text.plain.splitlines())])
         drawn.add_column(
@@ -222,15 +235,15 @@ def render_text(table: pd.DataFrame, *, title: str, note: str, width: int, color
             justify="right" if number else "left",
             no_wrap=not is_name,
             overflow="fold",
-            min_width=min(widest, 8) if is_name else widest,
+            min_width=min(widest, 9) if is_name else widest,
             vertical="bottom",
         )
+        least += (min(widest, 9) if is_name else widest) + 2
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     text_file = io.StringIO()
     console = Console(file=text_file, width=width, force_terminal=color, no_color=not color, highlight=False)
-    unbounded = console.options.update(width=10_000)
-    console.width = max(width, console.measure(drawn, options=unbounded).minimum)
+    console.width = max(width, least)
     console.print(Text(title, style="bold"))
     console.print(drawn if rows else Text("\nNo rows.\n"))
     console.print(Text(note), soft_wrap=False)

@@ -95,7 +95,7 @@ async def test_before_the_first_run_ended_nothing_was_known(archive, nights):
     assert not any(rows for name, rows in facts.items() if name != "nights")
 
 
-@pytest.mark.parametrize("command", ["failure-rates", "rollbacks", "batch-timing", "delivery"])
+@pytest.mark.parametrize("command", ["failure-rates", "rollbacks", "batch-timing", "delivery", "quality"])
 async def test_a_report_as_of_then_is_the_one_that_was_made_then(archive, nights, command, capsysbinary, monkeypatch):
     monkeypatch.setenv("ARCHIVER_DATABASE_URL", archive.url)
     at, _ = nights[-1]
@@ -109,6 +109,22 @@ async def test_a_report_as_of_then_is_the_one_that_was_made_then(archive, nights
 
     assert asked == printed(now=at)
     assert asked != printed("--as-of", nights[0][0].isoformat(), now=at)
+
+
+async def test_the_rows_behind_a_figure_as_of_then_keep_their_proof(archive, nights, capsysbinary, monkeypatch):
+    monkeypatch.setenv("ARCHIVER_DATABASE_URL", archive.url)
+    at, _ = nights[-1]
+
+    def rows(*more):
+        arguments = ("explain", "delivery", "--week", "2026-W47", "--format", "json", *more)
+        assert cli.run(arguments, clock=ManualClock(at)) == 0
+        return json.loads(capsysbinary.readouterr().out)
+
+    asked = rows("--as-of", at.isoformat())
+
+    assert asked == rows()
+    assert all(row["last_run_id"] and row["last_sha256"] and row["is_last_pruned"] is False for row in asked)
+    assert len(asked) > len(rows("--as-of", nights[0][0].isoformat())) > 0
 
 
 @pytest.mark.parametrize("value", ["yesterday", "2026-13-01", ""])

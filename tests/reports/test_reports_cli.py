@@ -247,7 +247,7 @@ def test_an_unexpected_error_is_exit_70_and_one_line(report, monkeypatch):
     def break_down(*_args):
         raise RuntimeError("on\nfire")
 
-    monkeypatch.setattr("reports.asked.load_frames", break_down)
+    monkeypatch.setattr("reports.asked.frames_of", break_down)
 
     code, out, err = report("failure-rates")
 

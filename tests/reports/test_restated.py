@@ -41,7 +41,7 @@ OVER = {"outcome": "failed", "ended_at": AT + timedelta(minutes=5)}
 @pytest.mark.parametrize(
     ("then", "now", "why", "change"),
     [
-        ([{}], [OVER], "late finish", "outcome running → failed; ended unknown → 2026-11-17 09:05:00Z"),
+        ([{}], [OVER], "late finish", "outcome running → failed; ended unknown → 2026-11-17T09:05:00.000Z"),
         ([{}], [{"outcome": "unknown"}], "replaced unseen", "outcome running → unknown"),
         ([OVER], [OVER | {"version": "2"}], "changed upstream", "version 1 → 2"),
         ([], [OVER], "seen late", "not known then; failed"),
@@ -51,7 +51,7 @@ OVER = {"outcome": "failed", "ended_at": AT + timedelta(minutes=5)}
             [{}],
             [OVER | {"last_run_kind": "import"}],
             "import",
-            "outcome running → failed; ended unknown → 2026-11-17 09:05:00Z",
+            "outcome running → failed; ended unknown → 2026-11-17T09:05:00.000Z",
         ),
         ([OVER], [], "changed upstream", "no longer known"),
     ],
