@@ -15,14 +15,16 @@ def wilson(hits: int, total: int) -> tuple[float, float]:
     >>> [round(bound, 4) for bound in wilson(1, 10)]
     [0.0179, 0.4042]
     """
-    if total == 0:
-        return math.nan, math.nan
-    share = hits / total
-    weight = Z_95**2 / total
+    return score_interval(hits / total, total) if total else (math.nan, math.nan)
+
+
+def score_interval(share: float, size: float, z: float = Z_95) -> tuple[float, float]:
+    """Return Wilson's interval of a share of `size` observations, which may be an effective size, and so a fraction."""
+    weight = z**2 / size
     centre = (share + weight / 2) / (1 + weight)
-    half_width = Z_95 * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
-    low = 0.0 if hits == 0 else centre - half_width
-    high = 1.0 if hits == total else centre + half_width
+    half_width = z * math.sqrt(share * (1 - share) / size + weight / (4 * size)) / (1 + weight)
+    low = 0.0 if share == 0 else centre - half_width
+    high = 1.0 if share == 1 else centre + half_width
     return low, high
 
 
@@ -34,9 +36,19 @@ def rate_change(hits: int, total: int, hits_before: int, total_before: int) -> t
     """
     if total == 0 or total_before == 0:
         return math.nan, math.nan, math.nan
-    now, before = hits / total, hits_before / total_before
-    low, high = wilson(hits, total)
-    low_before, high_before = wilson(hits_before, total_before)
+    return difference(
+        hits / total,
+        wilson(hits, total),
+        hits_before / total_before,
+        wilson(hits_before, total_before),
+    )
+
+
+def difference(
+    now: float, interval: tuple[float, float], before: float, interval_before: tuple[float, float]
+) -> tuple[float, float, float]:
+    """Return now - before and its interval, made of the two intervals (Newcombe's method for any of them)."""
+    (low, high), (low_before, high_before) = interval, interval_before
     change = now - before
     return (
         change,
