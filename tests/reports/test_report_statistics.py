@@ -55,7 +55,9 @@ def test_one_point_has_no_trend():
     assert all(math.isnan(number) for number in theil_sen([3], [1.0]))
 
 
-@pytest.mark.parametrize("module", ["charts", "comparisons", "failure_rates", "statistics", "tables", "window"])
+@pytest.mark.parametrize(
+    "module", ["charts", "comparisons", "failure_rates", "flagged", "statistics", "tables", "window"]
+)
 def test_the_examples_in_the_docstrings_hold(module):
     results = doctest.testmod(importlib.import_module(f"reports.{module}"))
 
