@@ -15,6 +15,8 @@ Floats = npt.NDArray[np.float64]
 TOO_FEW = 10
 # Two tables are equally likely when their probabilities differ by less than rounding can.
 _TIE = 1e-9
+# A rate of 1 as a whole number: fine enough, and sums of a million plans still fit.
+_RATE_ONE = 2**40
 # Above so many degrees of freedom Student's quantile is the normal one to three decimals.
 _MANY = 1000
 
@@ -113,6 +115,43 @@ def clustered_interval(hits: Sequence[int], totals: Sequence[int]) -> tuple[floa
     telling = int(min(np.count_nonzero(found), np.count_nonzero(found < sizes)))
     deff = (seen * telling + greatest) / (telling + 1)
     return score_interval(share, total / deff, student_quantile(plans - 1))
+
+
+def plan_permutation(
+    hits: Sequence[int],
+    totals: Sequence[int],
+    hits_before: Sequence[int],
+    totals_before: Sequence[int],
+    *,
+    draws: int = 4_999,
+) -> float:
+    """Return the two-sided p-value that this week's plans are drawn from the same as the plans before.
+
+    Each pair is one plan's hits and total. Plans are moved between the two whole, so that what happens inside a plan
+    is kept as it is. A change must show twice: in this week's surplus of hits over the pooled rate, and in the mean of
+    the plans' own rates, where a great plan counts as a small one; so neither one bad plan among small ones nor a
+    week of greater plans makes a change. The p-value is twice the smaller tail of `draws` random divisions and the
+    one seen, a tail being the greater of the two. The seed is fixed: the same counts give the same answer.
+    1 where either side is empty.
+    """
+    plans, plans_before = len(totals), len(totals_before)
+    if not plans or not plans_before:
+        return 1.0
+    pairs = np.array([[*hits, *hits_before], [*totals, *totals_before]], dtype=np.int64).T
+    all_hits, all_total = (int(number) for number in pairs.sum(axis=0))
+    # Plans of one pair can't be told apart: a division is how many of each pair fall to this week.
+    kinds, place = np.unique(pairs, axis=0, return_inverse=True)
+    place = place.ravel()
+    counts = np.bincount(place, minlength=len(kinds))
+    # In whole numbers, so that equal sums are equal.
+    surplus = kinds[:, 0] * all_total - kinds[:, 1] * all_hits
+    rates = (kinds[:, 0] * _RATE_ONE) // kinds[:, 1]
+    scores = np.column_stack([surplus, rates])
+    dice = np.random.default_rng(20_261_116)
+    drawn = dice.multivariate_hypergeometric(counts, plans, size=draws, method="marginals") @ scores
+    seen = np.bincount(place[:plans], minlength=len(kinds)) @ scores
+    above, below = int((drawn >= seen).sum(axis=0).max()), int((drawn <= seen).sum(axis=0).max())
+    return min(1.0, 2 * (min(above, below) + 1) / (draws + 1))
 
 
 @lru_cache(maxsize=1024)
