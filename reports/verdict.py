@@ -109,8 +109,10 @@ def verdict(frames: Frames, window: Window, *, as_of: datetime | None, baseline_
         weeks_before=tuple(week.label for week in before),
         weeks_with_gaps=gaps,
         measures=measures,
-        sentence=_sentence(word, measures, (finished, finished_before), (len(now_plans), len(before_plans)))
-        + _caveats(len(before), this.label, gaps, is_provisional=is_provisional),
+        sentence=_sentence(
+            word, measures, (finished, finished_before), (len(now_plans), len(before_plans)), len(before)
+        )
+        + _caveats(this.label, gaps, is_provisional=is_provisional),
     )
 
 
@@ -190,13 +192,19 @@ def _weeks_with_gaps(frames: Frames, window: Window, weeks: Sequence[Week]) -> t
 # --- words --------------------------------------------------------------------------------------------------
 
 
-def _sentence(word: Word, measures: Sequence[Measure], finished: Sequence[int], plans: Sequence[int]) -> str:
+def _sentence(
+    word: Word, measures: Sequence[Measure], finished: Sequence[int], plans: Sequence[int], weeks: int
+) -> str:
+    past = "the week before" if weeks == 1 else f"the {weeks} weeks before"
+    if word == "too little data" and not weeks:
+        return f"Too little data: no week before is {AGE_DAYS} days old, so there is nothing to compare with."
     if word == "too little data":
         return (
             f"Too little data: {_count(finished[0], 'component release')} finished in {_count(plans[0], 'plan')}, "
-            f"against {finished[1]:,} in {plans[1]:,} before; it takes {TOO_FEW} in {_FEW_PLANS} on either side."
+            f"and {finished[1]:,} in {plans[1]:,} in {past}; a comparison takes {TOO_FEW} in {_FEW_PLANS} of each."
         )
-    figures = "; ".join(_figures(measure) for measure in measures)
+    failed, undone = (_figures(measure) for measure in measures)
+    figures = f"{failed} in {past}), {undone})"
     ends = {
         "worse": "That is more than chance would explain.",
         "better": "That is more than chance would explain.",
@@ -214,15 +222,13 @@ def _sentence(word: Word, measures: Sequence[Measure], finished: Sequence[int], 
 def _figures(measure: Measure) -> str:
     what = {
         "change_failure_rate": f"failed or were rolled back within {AGE_DAYS} days",
-        "rollback_rate": "were rolled back",
+        "rollback_rate": "were rolled back in that time",
     }[measure.measure]
-    return f"{measure.hits:,} {what} ({_percent(measure.rate)}, {_percent(measure.rate_before)} before)"
+    return f"{measure.hits:,} {what} ({_percent(measure.rate)}, after {_percent(measure.rate_before)}"
 
 
-def _caveats(weeks: int, label: str, gaps: Sequence[str], *, is_provisional: bool) -> str:
-    told = [f"Before is the {_count(weeks, 'week')} before." if weeks != 1 else "Before is the one week before."]
-    if not weeks:
-        told = [f"No week before is {AGE_DAYS} days old."]
+def _caveats(label: str, gaps: Sequence[str], *, is_provisional: bool) -> str:
+    told: list[str] = []
     if is_provisional:
         told.append(f"Provisional: {label} is not {AGE_DAYS} days past, and rollbacks of it can still come.")
     if gaps:

@@ -59,9 +59,9 @@ def test_a_week_with_many_more_failed_plans_is_worse_and_says_by_how_much():
     assert (failures.measure, failures.hits, failures.hits_before) == ("change_failure_rate", 32, 16)
     assert (failures.rate, failures.rate_before) == (pytest.approx(32 / 48), pytest.approx(16 / 192))
     assert answer.sentence == (
-        "Worse: of 48 finished component releases 32 failed or were rolled back within 7 days (66.7 %, 8.3 % before); "
-        "0 were rolled back (0.0 %, 0.0 % before). That is more than chance would explain. "
-        "Before is the 4 weeks before."
+        "Worse: of 48 finished component releases 32 failed or were rolled back within 7 days (66.7 %, after 8.3 % "
+        "in the 4 weeks before), 0 were rolled back in that time (0.0 %, after 0.0 %). "
+        "That is more than chance would explain."
     )
 
 
