@@ -21,6 +21,7 @@ from reports.columns import Frames
 from reports.errors import UsageError
 from reports.frames import frames_of
 from reports.groups import GROUP_COLUMNS, Selection, parse_by, parse_where
+from reports.messages import load_failures
 from reports.reading import Reading, opened, reading
 from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text
 from reports.window import window_from
@@ -40,7 +41,7 @@ class Format(StrEnum):
 
 
 class Asked:
-    """What every table's options come to: settings, selection, and the frames that answer."""
+    """What every table's options come to: settings, selection, and the frames that answer, read when asked for."""
 
     def __init__(
         self,
@@ -79,6 +80,11 @@ class Asked:
     def frames(self) -> Frames:
         """The frames of the tables."""
         return self.read(lambda archive: frames_of(archive, self.selection.window))
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """What failed, and what it said, up to the window's end."""
+        return self.read(lambda archive: load_failures(archive, self.selection.window))
 
     def read(self, work: Callable[[Reading], _T]) -> _T:
         """Do the work on one state of the archive: as it is, or as it was known then.

@@ -21,6 +21,7 @@ from reports.batch_timing import batch_timing, batch_trend
 from reports.delivery import delivery
 from reports.errors import UsageError
 from reports.failure_rates import failure_rates
+from reports.failures import failure_templates
 from reports.groups import BATCH_KEYS
 from reports.issuing import issue_weekly, make_weekly
 from reports.options import (
@@ -169,6 +170,31 @@ def _delivery(
         clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
     asked.write(delivery(asked.frames, asked.selection), "Delivery", format_, output, note=_UNSEEN)
+
+
+@app.command("failures")
+def _failures(
+    context: typer.Context,
+    *,
+    since: Since = None,
+    until: Until = None,
+    where: WhereOption = None,
+    project: Project = None,
+    format_: FormatOption = Format.TABLE,
+    output: Output = None,
+    as_of: AsOf = None,
+    config: Config = None,
+) -> None:
+    """What failed attempts and failed rollbacks said, grouped by what their messages have in common.
+
+    New is a kind of message that was never seen before the window's last week.
+    """
+    asked = Asked(
+        clock_of(context), since=since, until=until, by="week", where=where, project=project, as_of=as_of, config=config
+    )
+    table = failure_templates(asked.failures, asked.selection)
+    note = "New: never seen before the window's last week. Numbers, ids, names and quotes are masked."
+    asked.write(table, "Failures by message", format_, output, note=note)
 
 
 app.command("quality")(evidence.show_quality)

@@ -70,6 +70,27 @@ COMPONENTS: Contract = {
     "gone_at": INSTANT,
 }
 
+# A row is one failed attempt or failed rollback (`kind`), with what it said; `job_id` is the rollback's own job there.
+# `started_at` is real, or else the plan's `executed_at` (of an attempt), or else `first_seen_at`.
+FAILURES: Contract = {
+    "kind": "str",
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "batch": "Int64",
+    "component": "str",
+    "job_id": "str",
+    "version": "str",
+    "started_at": INSTANT,
+    "ended_at": INSTANT,
+    "message": "str",
+    "creator": "str",
+    "action": "str",
+    "team": "str",
+    "environment": "str",
+    "tier": "str",
+}
+
 # A row is one night that fell due for one project.
 NIGHTS: Contract = {"project_id": "str", "night_date": "datetime64[s]", "state": "str"}
 

@@ -47,7 +47,7 @@ def frames_of(
     touched = _touched_plans(window, archive)
     stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *LABELS}}
     attempts = archive.facts(_select_attempts(touched, stored), _attempts.c.plan_key, stored)
-    attempts = attempts.merge(_load_names(archive), on=["project_id", "component_id"], how="left")
+    attempts = attempts.merge(load_names(archive), on=["project_id", "component_id"], how="left")
     return Frames(
         attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), attempt_columns),
         rollbacks=_load(archive, schema.rollbacks, rollback_columns, touched),
@@ -90,7 +90,7 @@ def _select_attempts(touched: Select[Any], stored: Contract) -> Select[Any]:
     )
 
 
-def _load_names(archive: Reading) -> pd.DataFrame:
+def load_names(archive: Reading) -> pd.DataFrame:
     """Load the latest name of each component: the one it has in the plan where it started last.
 
     The latest look would not do: a plan of last week that is fetched again tonight still shows its old name.

@@ -84,10 +84,15 @@ def parse_where(texts: Sequence[str], keys: Sequence[str]) -> Where:
 def matching(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     """Name each row's week by its `started_at`; keep the rows inside the window that pass the filter."""
     rows = rows.assign(week=selection.window.week_of(rows["started_at"]))
-    is_wanted = rows["week"].notna()
-    for key, values in selection.where.items():
+    return rows[rows["week"].notna() & passing(rows, selection.where)]
+
+
+def passing(rows: pd.DataFrame, where: Where) -> "pd.Series[bool]":
+    """Say which rows pass a filter, whenever they were."""
+    is_wanted = pd.Series(data=True, index=rows.index, dtype="bool")
+    for key, values in where.items():
         is_wanted &= _passes(rows, key, values)
-    return rows[is_wanted]
+    return is_wanted
 
 
 def _passes(rows: pd.DataFrame, key: str, values: tuple[str, ...]) -> "pd.Series[bool]":

@@ -1,0 +1,83 @@
+"""What failures said: messages grouped by template, new ones first; and failed rollbacks, one by one."""
+
+import pandas as pd
+
+from reports.groups import Selection, matching, passing
+from reports.masking import NO_MESSAGE, mask, template_id
+from reports.releases import PLAN
+
+_COLUMNS = ["template_id", "template", "count", "components", "first_seen_at", "last_seen_at", "is_new"]
+
+
+def failure_templates(failures: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    """Group the messages of failed attempts and failed rollbacks that started in the window by template.
+
+    Needs FAILURES over all of history up to the window's end: `first_seen_at` is when a failure of the template, that
+    passes the filter, first started at all; `is_new` says that this was in the window's last week. `count` counts
+    failures, `components` (project, component), and `last_seen_at` is the last start, of those in the window. A failure
+    without a message is one of the template `(no message)`. The selection's groups are not used. New ones first, then
+    the most frequent.
+
+    >>> from datetime import date
+    >>> from zoneinfo import ZoneInfo
+    >>> from reports.columns import FAILURES, empty
+    >>> from reports.window import Window
+    >>> week = Window.of_weeks(date(2026, 11, 16), 1, ZoneInfo("UTC"))
+    >>> failure_templates(empty(FAILURES), Selection(week)).columns.to_list()[:3]
+    ['template_id', 'template', 'count']
+    """
+    where = {key: values for key, values in selection.where.items() if key != "week"}
+    history = failures[passing(failures, where)]
+    history = history.assign(template=templates(history))
+    first_seen_at = history.groupby("template")["started_at"].min()
+    rows = matching(history, selection)
+    rows = rows.assign(place=rows["project_id"] + "\n" + rows["component_id"])
+    grouped = rows.groupby("template")
+    table = pd.DataFrame(
+        {
+            "count": grouped.size(),
+            "components": grouped["place"].nunique(),
+            "last_seen_at": grouped["started_at"].max(),
+        }
+    )
+    table = table.assign(first_seen_at=first_seen_at.reindex(table.index)).reset_index()
+    weeks = selection.window.weeks
+    table["is_new"] = (table["first_seen_at"] >= weeks[-1].starts_at) if weeks else False
+    table["template_id"] = pd.Series([template_id(one) for one in table["template"]], index=table.index, dtype="str")
+    order = ["is_new", "count", "last_seen_at", "template_id"]
+    table = table.sort_values(order, ascending=[False, False, False, True], ignore_index=True)
+    return table[_COLUMNS]
+
+
+def templates(failures: pd.DataFrame) -> "pd.Series[str]":
+    """Return each failure's template."""
+    texts = failures[["message", "component"]].astype("object")
+    texts = texts.where(texts.notna(), None)
+    known: dict[tuple[str | None, str | None], str] = {}
+    masked = []
+    for pair in zip(texts["message"], texts["component"], strict=True):
+        if (template := known.get(pair)) is None:
+            message, component = pair
+            template = known[pair] = NO_MESSAGE if message is None else mask(message, component)
+        masked.append(template)
+    return pd.Series(masked, index=failures.index, dtype="str")
+
+
+def rollback_failures(failures: pd.DataFrame, selection: Selection) -> pd.DataFrame:
+    """List the failed rollbacks that started in the window, the worst that can happen, one by one, the latest first.
+
+    Columns: `week, started_at, project_id, plan_id, batch, component_id, component, rollback_job_id, ended_at,
+    template_id, message`; the message is as it came (its first 2,000 characters), missing where there was none.
+    """
+    rows = matching(failures[failures["kind"] == "rollback"], selection)
+    rows = rows.rename(columns={"job_id": "rollback_job_id"})
+    rows = rows.assign(template_id=[template_id(one) for one in templates(rows)])
+    rows = rows.astype({"template_id": "str"})
+    order = ["started_at", *PLAN, "batch", "component_id", "rollback_job_id"]
+    rows = rows.sort_values(order, ascending=[False, *[True] * (len(order) - 1)], kind="stable", ignore_index=True)
+    return rows[
+        [
+            *("week", "started_at", *PLAN, "batch", "component_id", "component"),
+            *("rollback_job_id", "ended_at", "template_id", "message"),
+        ]
+    ]
