@@ -12,12 +12,13 @@ LONGEST = 2_000
 NO_MESSAGE = "(no message)"
 
 _WORD = r"A-Za-z0-9_.:/@%+#~\-"
-# One pass over the text, left to right. What was masked is `<word>`, and nothing reaches over or looks past a < or >,
-# so that a second pass finds nothing more. Every repetition is possessive or of what no neighbour takes.
+# Quotes first, then the component's name, then words, each in one pass from left to right. What was masked is
+# `<word>`, and nothing reaches over or looks past a < or >, so that a second time finds nothing more. Every repetition
+# is possessive or of what no neighbour takes.
+_QUOTED = re.compile(r"""\"(?:[^"<>\\]|\\[^<>])*+"|`[^`<>]*+`|(?<![A-Za-z0-9_>])'[^'<>]*+'(?![A-Za-z0-9_<])""")
 _MASKABLE = re.compile(
     rf"""
     (?P<kept> <[a-z]++> )
-  | (?P<quoted> "[^"<>]*+" | `[^`<>]*+` | (?<![A-Za-z0-9_>])'[^'<>]*+'(?![A-Za-z0-9_<]) )
   | (?P<url> (?<![{_WORD}])[A-Za-z][A-Za-z0-9+.\-]*+://[^\s"'`<>|)\]}}]++ )
   | (?P<word> (?<![{_WORD}])(?=[A-Za-z_:%+\#~]*+[0-9/.@\-])[{_WORD}]++ )
   | (?P<digits> (?:(?![0-9])\d)++ )
@@ -76,23 +77,29 @@ def template_id(template: str) -> str:
 
 
 def _mask_once(text: str, component: str | None) -> str:
+    text = _QUOTED.sub("<text>", text)
     if component is not None and component in text and (name := _name_pattern(component)) is not None:
-        text = name.sub("<component>", text)
+        text = name.sub(_name_masked, text)
     return _MASKABLE.sub(_masked, text)
 
 
 @lru_cache(maxsize=10_000)
 def _name_pattern(component: str) -> re.Pattern[str] | None:
-    """Return where a component's name stands as a word; a name that could be anything is not looked for."""
-    if not re.fullmatch(r"\w[\w.\-]+\w", component):
+    """Return where a component's name stands as a word, or begins a pod's; None for a name that could be anything."""
+    if len(component) < 3 or not (component[0].isalnum() and component[-1].isalnum()) or set("<>\"'`") & set(component):
         return None
-    return re.compile(rf"(?<![\w.<>/\-]){re.escape(component)}(?![\w<>/\-]|\.[\w<])")
+    name = re.escape(component)
+    return re.compile(rf"(?<![\w.<>/\-]){name}((?:-[a-z0-9]++)*+)(?![\w<>/\-]|\.[\w<])")
+
+
+def _name_masked(found: re.Match[str]) -> str:
+    if not found[1]:
+        return "<component>"
+    return "<id>" if any(char.isdecimal() for char in found[1]) else found[0]
 
 
 def _masked(found: re.Match[str]) -> str:
     match found.lastgroup:
-        case "quoted":
-            return "<text>"
         case "url":
             return "<url>" + _punctuation_after(found[0], ".,:;")
         case "digits":

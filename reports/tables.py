@@ -92,8 +92,12 @@ _HEADS = {
     "rework_rate": "rework rate",
     "slope_seconds_per_week": "change a week",
     "is_cut": "part of week",
+    "is_new": "new",
+    "first_seen_at": "first seen (UTC)",
+    "last_seen_at": "last seen (UTC)",
     "is_too_few": "too few to say",
 }
+_TEXTS = {"template_id", "template", "message"}
 _SIGNED = {"slope_seconds_per_week", "gap_p50_seconds"}
 
 
@@ -118,9 +122,11 @@ def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bo
             add("95 % interval", [write(low, high) for low, high in zip(values, highs, strict=True)])
         elif name == "nights_planned":
             add("nights", _nights(table), number=False)
-        elif name in {"is_cut", "provisional", "is_too_few"}:
+        elif name in {"is_cut", "provisional", "is_too_few", "is_new"}:
             if any(values):
                 add(_HEADS.get(name, name), ["yes" if value else "" for value in values], number=False)
+        elif name in _TEXTS or name.endswith("_at"):
+            add(_HEADS.get(name, _head(name)), [cell_text(value, name) for value in values], number=False)
         elif name not in {"ci_high", "nights_done", "coverage"}:
             cells_of = [cell_text(value, name) for value in values]
             add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS)
@@ -152,6 +158,8 @@ def cell_text(value: Any, name: str) -> str:
         return "yes" if value else "no"
     if name.endswith("_rate"):
         return percent_text(value)
+    if name.endswith("_at"):
+        return str(value)[:16].replace("T", " ")
     if "_seconds" in name:
         return signed_seconds_text(value) if name in _SIGNED else seconds_text(value)
     if isinstance(value, float):

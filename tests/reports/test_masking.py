@@ -91,6 +91,8 @@ def test_the_components_own_name_is_masked_where_it_stands_alone():
     )
     assert mask("website and web-site and /web", "web") == "website and web-site and <path>"
     assert mask("db2 failed", "db2") == "<component> failed"
+    assert mask('"the web" and "no web"', "web") == "<text> and <text>"
+    assert mask("pod shop-库存|x-7d4b9c6f5-x2k9p of shop-库存|x", "shop-库存|x") == "pod <id> of <component>"
 
 
 @pytest.mark.parametrize("name", ["n", "", "..", "(", "text", "component", "a b"])
@@ -114,7 +116,7 @@ PIECES = st.sampled_from(
     [
         *("'", '"', "`", "<", ">", "<n>", "</", "/", ":", ".", "-", "_", "@", "%", "~", " ", "\n", "٣", "é", "例"),
         *("5", "12", "a", "web", "10.0.0.1", "http://", "1e5", "2026-11-16", "10:00", "APIGW.0308", "x509", "0x1f"),
-        *("600s", "bcdfg"),
+        *("600s", "bcdfg", "\\", '\\"'),
     ]
 )
 
