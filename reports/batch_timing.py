@@ -6,7 +6,7 @@ import pandas as pd
 
 from reports.columns import Frames
 from reports.groups import Selection, matching, summarise, with_coverage
-from reports.releases import batch_passes
+from reports.releases import BATCH, PLACE, batch_passes
 from reports.statistics import theil_sen
 
 
@@ -63,3 +63,35 @@ def batch_trend(frames: Frames, selection: Selection) -> pd.DataFrame:
     found = found.astype({name: medians[name].dtype for name in across.columns})
     found = found.astype({"weeks": "int64", **dict.fromkeys(names[-3:], "float64")})
     return table.merge(found, on=across.columns, how="left")
+
+
+def slowest_components(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return the component that most often took longest in a finished batch, a row a group; meant for groups by batch.
+
+    Columns: the groups, then `batches` (finished ones), `component_id, component, times_slowest` and `p50_seconds`, its
+    median in those it was slowest in. A batch's time is that of its first pass, so it is the first attempts that are
+    compared; of two that took as long both were slowest. Of components that were slowest as often, the one with the
+    greater median is shown, then the first by project and id. Groups are any but component and version.
+    """
+    passes = _finished_passes(frames, selection)
+    first = frames.attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
+    runs = passes.drop(columns=["duration_seconds", "started_at", "ended_at"]).merge(
+        first[[*PLACE, "component", "duration_seconds"]], on=BATCH
+    )
+    longest = runs.groupby(BATCH, dropna=False)["duration_seconds"].transform("max")
+    runs = runs[runs["duration_seconds"] == longest]
+    groups = selection.columns or ["everything"]
+    runs = runs.assign(everything=0)
+    keys = list(dict.fromkeys([*groups, "project_id", "component_id", "component"]))
+    grouped = runs.groupby(keys, dropna=False)["duration_seconds"]
+    ranked = pd.DataFrame({"times_slowest": grouped.size(), "p50_seconds": grouped.median()}).reset_index()
+    ranked = ranked.sort_values(
+        ["times_slowest", "p50_seconds", "project_id", "component_id"],
+        ascending=[False, False, True, True],
+        kind="stable",
+    ).drop_duplicates(groups)
+    found = ranked[[*groups, "component_id", "component", "times_slowest", "p50_seconds"]]
+    table = summarise(passes, selection, counts={"batches": ("duration_seconds", "size")})
+    table = table.assign(everything=0).merge(found, on=groups, how="left").drop(columns="everything", errors="ignore")
+    table["times_slowest"] = table["times_slowest"].fillna(0).astype("int64")
+    return table

@@ -1,0 +1,40 @@
+"""Flaky components: they fail, and the same version then succeeds in the same place, with nothing changed between."""
+
+import pandas as pd
+
+from reports.columns import Frames
+from reports.failure_rates import with_rate
+from reports.groups import Selection, matching, outcome_flags, summarise, with_coverage
+from reports.releases import PLACE, component_releases
+
+
+def flaky_components(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return finished, flaky, flaky_rate with its 95 % interval, and reruns a group; meant for groups by component.
+
+    A release is a component's place in a plan, in the week of its first attempt with a start. It is flaky if an
+    attempt in it failed and a later one of the same version succeeded; the rate is of finished releases. `reruns`
+    counts, in all releases, the attempts of a version that had already failed in that place. An unknown version is no
+    version: it is never the same. An attempt replaced unseen can hide a rerun, so that the rate is a lower bound.
+    """
+    releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)
+    again = _tried_again(frames.attempts)
+    by_place = again.groupby(PLACE, dropna=False).agg(is_flaky=("is_flaky", "any"), reruns=("is_flaky", "size"))
+    releases = releases.merge(by_place.reset_index(), on=PLACE, how="left")
+    finished = outcome_flags(releases["outcome"])["finished"]
+    is_flaky = releases["is_flaky"].eq(other=True) & (finished == 1)
+    releases = releases.assign(finished=finished, flaky=is_flaky.astype("int64"), reruns=releases["reruns"].fillna(0))
+    counts = ("finished", "flaky", "reruns")
+    table = summarise(releases, selection, counts={name: (name, "sum") for name in counts})
+    table = with_rate(table, part="flaky", rate="flaky_rate")
+    columns = ["finished", "flaky", "flaky_rate", "ci_low", "ci_high", "reruns"]
+    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+
+
+def _tried_again(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the attempts of a version that had failed before in their place, and if they succeeded (`is_flaky`)."""
+    known = attempts[attempts["version"].notna()].sort_values("attempt", kind="stable")
+    version = known.groupby([*PLACE, "version"], dropna=False)
+    failed = (known["outcome"] == "failed").astype("int64")
+    failed_before = failed.groupby(version.ngroup()).cumsum() - failed
+    again = known[failed_before > 0]
+    return again.assign(is_flaky=again["outcome"] == "succeeded")
