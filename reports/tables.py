@@ -98,6 +98,7 @@ _HEADS = {
     "is_too_few": "too few to say",
 }
 _TEXTS = {"template_id", "template", "message"}
+_RATES = {"rate", "rate_before"}
 _SIGNED = {"slope_seconds_per_week", "gap_p50_seconds"}
 
 
@@ -152,18 +153,16 @@ def _nights(table: pd.DataFrame) -> list[str]:
 
 def cell_text(value: Any, name: str) -> str:
     """Write one value for people, by its column's unit."""
-    if value is None:
-        return NOTHING
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if name.endswith("_rate"):
+    if value is None or isinstance(value, bool):
+        return {None: NOTHING, True: "yes", False: "no"}[value]
+    if name.endswith(("_rate", "_rate_before")) or name in _RATES:
         return percent_text(value)
     if name.endswith("_at"):
         return str(value)[:16].replace("T", " ")
     if "_seconds" in name:
         return signed_seconds_text(value) if name in _SIGNED else seconds_text(value)
     if isinstance(value, float):
-        return f"{value:,.1f}".removesuffix(".0")
+        return f"{value:,.1f}".removesuffix(".0") if abs(value) >= 10 or value.is_integer() else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else clean(str(value))
 
 
