@@ -18,7 +18,7 @@ def test_the_first_failure_of_a_plan_counts_in_its_batch_with_what_had_shipped()
     rows = [
         attempt(component_id="a", batch=10, start="2026-11-16 10:00"),
         attempt(component_id="b", batch=10, start="2026-11-16 10:00"),
-        attempt(component_id="c", batch=20, start="2026-11-16 11:00"),
+        attempt(component_id="c", batch=20, start="2026-11-16 11:00", seconds=120),  # ends as d does
         attempt("failed", component_id="d", batch=20, start="2026-11-16 11:01"),
         attempt("failed", component_id="e", batch=30, start="2026-11-16 12:00"),
         attempt(component_id="d", batch=20, attempt=2, job_id="again", start="2026-11-16 13:00"),
