@@ -193,7 +193,10 @@ def _failures(
         clock_of(context), since=since, until=until, by="week", where=where, project=project, as_of=as_of, config=config
     )
     table = failure_templates(asked.failures, asked.selection)
-    note = "New: never seen before the window's last week. Numbers, ids, names and quotes are masked."
+    note = (
+        "New: never seen before the window's last week. Numbers, ids, names and quotes are masked.\n"
+        "An attempt replaced between two observations is unseen: counts are a lower bound."
+    )
     asked.write(table, "Failures by message", format_, output, note=note)
 
 

@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from oracle import Oracle
 from random_archives import random_archive
-from report_builders import attempt, frames, week_47
+from report_builders import UTC_ZONE, attempt, frames, week_47
 from scipy.stats import false_discovery_control, fisher_exact
 
 from reports.columns import ATTEMPTS, Frames, conform
 from reports.flagged import changes, flagged_components
-from reports.releases import component_releases
 from reports.tables import records
 
 WEEKS = ["2026-10-26", "2026-11-02", "2026-11-09", "2026-11-16"]
@@ -105,32 +105,33 @@ def test_what_did_not_finish_or_lies_outside_the_window_does_not_count():
 @pytest.mark.parametrize("seed", range(3))
 def test_random_archives_give_what_scipy_gives(seed):
     archive = random_archive(seed, plans=60)
-    loaded, window = frames(**archive), week_47(6)
-    known = records(component_releases(loaded.attempts, loaded.rollbacks))
-    weeks = [(week.label, week.starts_at, week.ends_at) for week in window.weeks]
+    window = week_47(6)
+    oracle = Oracle(
+        archive["attempts"],
+        archive["rollbacks"],
+        archive["components"],
+        since=window.since_date,
+        until=window.until_date,
+        zone=UTC_ZONE,
+    )
+    done = [(one["start"], one) for one in oracle.releases() if one["outcome"] in ("succeeded", "failed")]
     plans = {}
-    for one in sorted(
-        known,
-        key=lambda row: row["started_at"] if row["started_at"] is not None else pd.Timestamp.max.tz_localize("UTC"),
-    ):
-        week = next(
-            (label for label, since, until in weeks if one["started_at"] and since <= one["started_at"] < until), None
-        )
-        if one["outcome"] in ("succeeded", "failed") and week:
+    for (week,), rows in oracle.groups(done, ("week",)).items():
+        for one in rows:
             key = (one["project_id"], one["component_id"], one["plan_id"])
             first, failed = plans.get(key, (week, False))
-            plans[key] = (first, failed or one["outcome"] == "failed")
+            plans[key] = (min(first, week), failed or one["outcome"] == "failed")
     expected = {}
     for (project, component, _), (week, failed) in plans.items():
         counts = expected.setdefault((project, component), [0, 0, 0, 0])
-        place = 0 if week == weeks[-1][0] else 2
+        place = 0 if week == "2026-W47" else 2
         counts[place] += failed
         counts[place + 1] += 1
     expected = {key: counts for key, counts in expected.items() if counts[1]}
     p_values = {key: fisher_exact([[a, n - a], [b, m - b]]).pvalue for key, (a, n, b, m) in expected.items() if m}
     q_values = dict(zip(p_values, false_discovery_control(list(p_values.values())) if p_values else [], strict=True))
 
-    table = records(flagged_components(loaded, window))
+    table = records(flagged_components(frames(**archive), window))
 
     assert {(row["project_id"], row["component_id"]) for row in table} == expected.keys()
     for row in table:
