@@ -73,7 +73,7 @@ def slowest_components(frames: Frames, selection: Selection) -> pd.DataFrame:
     compared; of two that took as long both were slowest. Of components that were slowest as often, the one with the
     greater median is shown, then the first by project and id. Groups are any but component and version.
     """
-    passes = _finished_passes(frames, selection)
+    passes = finished_passes(frames, selection)
     first = frames.attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
     runs = passes.drop(columns=["duration_seconds", "started_at", "ended_at"]).merge(
         first[[*PLACE, "component", "duration_seconds"]], on=BATCH

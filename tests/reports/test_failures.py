@@ -16,10 +16,10 @@ from archiver.migrate import upgrade
 from reports import cli
 from reports.columns import FAILURES, conform, empty
 from reports.failures import failure_templates, rollback_failures
-from reports.frames import one_state
 from reports.groups import Selection, parse_where
 from reports.masking import mask, template_id
 from reports.messages import load_failures
+from reports.reading import reading
 from reports.tables import records
 
 
@@ -155,8 +155,8 @@ def test_both_databases_tell_what_plain_python_counts(request, kind):
     engine = request.getfixturevalue(kind)
     save(engine, **archive)
 
-    with one_state(engine) as connection:
-        told = load_failures(connection, window)
+    with reading(engine) as state:
+        told = load_failures(state, window)
 
     table = failure_templates(told, Selection(window))
     found = {
@@ -169,6 +169,11 @@ def test_both_databases_tell_what_plain_python_counts(request, kind):
     assert len(found) >= 3
 
 
+def loaded(engine, projects):
+    with reading(engine, projects) as archive:
+        return load_failures(archive, week_47())
+
+
 def test_of_a_long_message_only_the_beginning_is_read_and_only_named_projects(sqlite_archive):
     rows = [attempt("failed", fail_message="x" * 100_000), attempt("failed", project_id="q", fail_message="other")]
     save(
@@ -178,10 +183,7 @@ def test_of_a_long_message_only_the_beginning_is_read_and_only_named_projects(sq
         components=[component(name="API")],
     )
 
-    with one_state(sqlite_archive) as connection:
-        everything = load_failures(connection, week_47())
-        named = load_failures(connection, week_47(), ["p"])
-        none = load_failures(connection, week_47(), [])
+    everything, named, none = (loaded(sqlite_archive, projects) for projects in (None, ["p"], []))
 
     assert sorted(everything["message"].str.len()) == [5, 6, 2000]
     assert sorted(named["kind"]) == ["attempt", "rollback"]
