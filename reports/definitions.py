@@ -9,4 +9,10 @@ DEFINITION_VERSIONS: Mapping[str, int] = {
     "batch-timing": 1,
     "delivery": 1,
     "coverage": 1,
+    "verdict": 1,
+    "flagged-components": 1,
+    "failures": 1,
+    "recovery": 1,
+    "batch-survival": 1,
+    "flaky-components": 1,
 }

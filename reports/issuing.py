@@ -16,6 +16,7 @@ from archiver.settings import Settings
 from reports.changes import load_changes
 from reports.definitions import DEFINITION_VERSIONS
 from reports.frames import frames_of
+from reports.messages import load_failures
 from reports.reading import Reading, opened, reading
 from reports.render import render_json_file
 from reports.restated import Baseline
@@ -34,11 +35,11 @@ def make_weekly(
     zone = ZoneInfo(settings.timezone)
     window = weekly_window(monday, zone)
     with opened(settings) as engine, reading(engine, projects, as_of) as now:
-        frames = frames_of(now, window)
+        frames, failures = frames_of(now, window), load_failures(now, window)
         baseline = None
         if frames.last_run_ended_at is not None:
             baseline = _baseline(engine, now, week_label(monday), zone, frames.last_run_ended_at)
-    return weekly_report(frames, monday, zone, recheck_days=settings.recheck_days, baseline=baseline)
+    return weekly_report(frames, monday, zone, recheck_days=settings.recheck_days, failures=failures, baseline=baseline)
 
 
 def issue_weekly(

@@ -1,6 +1,7 @@
 """The weekly report as files: HTML, Markdown, JSON and a CSV per table."""
 
 import json
+from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -10,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from reports.charts import Chart, Point, week_chart
+from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITION_VERSIONS
 from reports.restated import Restated
 from reports.tables import (
@@ -26,20 +28,31 @@ from reports.tables import (
     render_markdown,
     seconds_text,
 )
-from reports.weekly import TOO_FEW, WeeklyReport
+from reports.verdict import Verdict
+from reports.weekly import WeeklyReport
 
 SHOWN_COMPONENTS = 25
 SHOWN_CHANGES = 100
 
 # Which tables stand in the page, under which words. The CSV and JSON files hold them all, and whole.
 _CAPTIONS = {
+    "verdict": "Rolled back and change failures of finished releases, at equal age, with plan-clustered intervals",
+    "rollback-failures": "Failed rollbacks, this week, one by one",
+    "failures": "What failures said this week, new ones first",
+    "flagged-components": "Components that changed against the weeks before, in plans that failed",
     "failure-rates-by-component": "Attempts by component, this week, most failures first",
     "failure-rates": "Attempts by week",
+    "release-rates": "Finished component releases by week, with plan-clustered intervals",
     "rollbacks": "Finished component releases by week, and those rolled back",
+    "recovery": "Change failures by week: recovered, and still open",
     "batch-timing-by-batch": "How long a batch's first pass took, by batch, this week",
+    "slowest-components": "The component that most often took longest, by batch, this week",
     "batch-timing": "How long a batch's first pass took, by week",
-    "batch-trend": "How the median of each batch moves, over the thirteen weeks",
+    "batch-trend": "How the median of each batch moves, over the weeks",
+    "batch-survival": "In which batch failures surface, and how much had shipped by then, over the weeks",
     "delivery": "Component releases by week, with change failures and rework",
+    "flaky-components": "Components that failed and then succeeded unchanged, over the weeks",
+    "releases": "This week's component releases",
     "coverage-by-project": "Nights archived by project, this week",
 }
 _RESTATED_CAPTIONS = {
@@ -70,6 +83,8 @@ def render_json_file(report: WeeklyReport) -> str:
         "as_of": None if report.as_of is None else instant_text(report.as_of),
         "definition_versions": dict(DEFINITION_VERSIONS),
         "result": report.result,
+        "verdict": _verdict(report.verdict),
+        "settled_verdict": None if report.settled is None else _verdict(report.settled),
         "headline": dict(report.headline),
         "sentences": dict(report.sentences),
         "unknowns": list(report.unknowns),
@@ -77,6 +92,11 @@ def render_json_file(report: WeeklyReport) -> str:
         "tables": {name: records(table) for name, table in report.tables.items()},
     }
     return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _verdict(judged: Verdict) -> dict[str, Any]:
+    told = asdict(judged)
+    return told | {"weeks_before": list(told["weeks_before"]), "weeks_with_gaps": list(told["weeks_with_gaps"])}
 
 
 def _restated(restated: Restated | None) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""The weekly report: one week in thirteen, as numbers, tables and the sentences that say what they mean."""
+"""The weekly report: one week in half a year, as numbers, tables and the sentences that say what they mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +8,15 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from reports.batch_timing import batch_timing, batch_trend
-from reports.columns import Frames
-from reports.delivery import delivery
-from reports.failure_rates import failure_rates
-from reports.groups import Selection, coverage_words
+from reports.columns import FAILURES, Frames, empty
+from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, restated_sentence, restated_since
-from reports.rollbacks import rollback_rates
 from reports.statistics import rate_change
 from reports.tables import plain, records
+from reports.verdict import Verdict, verdict
 from reports.window import Week, Window
 
-WEEKS = 13
-TOO_FEW = 10
+WEEKS = 26
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,8 @@ class WeeklyReport:
     """Everything the page says, before it is written in any form.
 
     `headline` holds the week's numbers, `sentences` what they mean under the keys failures, before,
-    change and known, `unknowns` what they can't tell; `tables` the frames, named as their files are.
+    change, known and verdict, `unknowns` what they can't tell; `tables` the frames, named as their files are.
+    `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     """
 
@@ -39,7 +36,9 @@ class WeeklyReport:
     sentences: Mapping[str, str]
     unknowns: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
-    as_of: datetime | None
+    verdict: Verdict
+    settled: Verdict | None = None
+    as_of: datetime | None = None
     restated: Restated | None = None
 
     @property
@@ -49,68 +48,61 @@ class WeeklyReport:
 
 
 def weekly_window(monday: date, zone: ZoneInfo) -> Window:
-    """Return the thirteen weeks up to the one that begins on `monday`."""
+    """Return the 26 weeks up to the one that begins on `monday`."""
     return Window.of_weeks(monday, WEEKS, zone)
 
 
 def weekly_report(
-    frames: Frames, monday: date, zone: ZoneInfo, *, recheck_days: int, baseline: Baseline | None = None
+    frames: Frames,
+    monday: date,
+    zone: ZoneInfo,
+    *,
+    recheck_days: int,
+    failures: pd.DataFrame | None = None,
+    baseline: Baseline | None = None,
 ) -> WeeklyReport:
-    """Make the report of the week that begins on `monday` from the frames of its thirteen weeks.
+    """Make the report of the week that begins on `monday` from the frames of its weeks, and FAILURES of all history.
 
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
     so that the same archive gives the same report on any day. `reports rollbacks` tells it by now instead,
     and so can call a week settled that a report from an archive some nights behind still calls provisional.
     """
-    window = weekly_window(monday, zone)
-    weekly = Selection(window)
-    this = Selection(Window.of_weeks(monday, 1, zone), by=("batch",))
-    tables = {
-        "failure-rates": failure_rates(frames, weekly),
-        "failure-rates-by-component": _by_component(frames, this.window),
-        "rollbacks": rollback_rates(frames, weekly, as_of=frames.last_run_ended_at, recheck_days=recheck_days),
-        "batch-timing": batch_timing(frames, weekly),
-        "batch-timing-by-batch": batch_timing(frames, this),
-        "batch-trend": batch_trend(frames, Selection(window, by=("batch",))),
-        "delivery": delivery(frames, weekly),
-        "coverage-by-project": _coverage_by_project(frames, window.weeks[-1].label),
-    }
+    window, as_of = weekly_window(monday, zone), frames.last_run_ended_at
+    judged = verdict(frames, window, as_of=as_of)
+    failures = empty(FAILURES) if failures is None else failures
+    tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
     headline = _headline(tables)
+    sentences = _sentences(headline) | {"verdict": judged.sentence}
     restated = None
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
         tables |= {"restated-figures": restated.figures, "restated-facts": restated.changes}
+        sentences["restated"] = restated_sentence(restated)
     return WeeklyReport(
         week=window.weeks[-1],
         window=window,
         result=_result(headline),
         headline=headline,
-        sentences=_sentences(headline) | ({} if restated is None else {"restated": restated_sentence(restated)}),
-        unknowns=tuple(_unknowns(headline, tables["coverage-by-project"], recheck_days)),
+        sentences=sentences,
+        unknowns=tuple(_unknowns(headline, window.weeks[-1], as_of, tables["coverage-by-project"], recheck_days)),
         tables=tables,
-        as_of=frames.last_run_ended_at,
+        verdict=judged,
+        settled=_settled(frames, window, as_of),
+        as_of=as_of,
         restated=restated,
     )
 
 
-def _by_component(frames: Frames, window: Window) -> pd.DataFrame:
-    table = failure_rates(frames, Selection(window, by=("component",)))
-    table["is_too_few"] = table["finished"] < TOO_FEW
-    # The worst first: most failures, then the higher rate; the rest as they were sorted, by project and id.
-    return table.sort_values(["failed", "failure_rate"], ascending=False, kind="stable", ignore_index=True)
-
-
-def _coverage_by_project(frames: Frames, label: str) -> pd.DataFrame:
-    dates = frames.nights["night_date"].dt.strftime("%G-W%V")
-    states = frames.nights[dates == label]
-    projects = pd.concat([frames.nights["project_id"], frames.attempts["project_id"]]).unique()
-    table = pd.DataFrame({"project_id": pd.Series(sorted(projects), dtype="str")})
-    for name, words in (("planned", None), ("done", {"done"}), ("partial", {"partial"})):
-        chosen = states if words is None else states[states["state"].isin(words)]
-        count = chosen.groupby("project_id").size()
-        table[f"nights_{name}"] = table["project_id"].map(count).fillna(0).astype("int64")
-    table["coverage"] = coverage_words(table)
-    return table.drop(columns="nights_partial")
+def _settled(frames: Frames, window: Window, as_of: datetime | None) -> Verdict | None:
+    """Return the verdict on the latest week before this one that is old enough to be judged for good."""
+    for weeks_back in range(1, len(window.weeks)):
+        earlier = Window.of_weeks(
+            window.weeks[-1].start_date - timedelta(days=7 * weeks_back), len(window.weeks) - weeks_back, window.zone
+        )
+        judged = verdict(frames, earlier, as_of=as_of)
+        if not judged.is_provisional:
+            return judged
+    return None
 
 
 def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
@@ -193,9 +185,14 @@ def _known(headline: Mapping[str, Any]) -> str:
     return f"Collected in part: {done:,} of {_count(planned, 'night')}{of_projects} archived in full."
 
 
-def _unknowns(headline: Mapping[str, Any], projects: pd.DataFrame, recheck_days: int) -> list[str]:
+def _unknowns(
+    headline: Mapping[str, Any], week: Week, as_of: datetime | None, projects: pd.DataFrame, recheck_days: int
+) -> list[str]:
     """Say what the numbers can't know, the week's own gaps first."""
     unknowns = []
+    if as_of is not None and as_of < week.ends_at:
+        ended = f"{as_of:%Y-%m-%d %H:%M} UTC"
+        unknowns.append(f"The newest run ended on {ended}, before the week did: what came after it is not in here.")
     if headline["coverage"] == "none" and headline["attempts"]:
         unknowns.append("What is shown for this week was seen on later nights; what was replaced before is lost.")
     gaps = projects.loc[projects["coverage"] != "complete", "project_id"]

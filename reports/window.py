@@ -61,6 +61,10 @@ class Window:
         """Return the `count` whole weeks of which the last begins on `last_monday`."""
         return cls.between(last_monday - (count - 1) * _ONE_WEEK, last_monday + _ONE_WEEK, zone)
 
+    def last(self, count: int) -> "Window":
+        """Return the last `count` weeks of a window of whole weeks."""
+        return Window.of_weeks(self.weeks[-1].start_date, min(count, len(self.weeks)), self.zone)
+
     @property
     def starts_at(self) -> datetime:
         """Its first instant."""

@@ -139,7 +139,7 @@ def test_the_files_are_the_same_every_time_and_hold_every_table():
     }
     whole = json.loads(first["weekly-2026-W47.json"])
     assert whole["starts_at"] == "2026-11-16T00:00:00.000Z"
-    assert [row["week"] for row in whole["tables"]["failure-rates"]][::12] == ["2026-W35", "2026-W47"]
+    assert [row["week"] for row in whole["tables"]["failure-rates"]][::25] == ["2026-W22", "2026-W47"]
     assert whole["tables"]["failure-rates"][-1]["failed"] == 1
 
 
@@ -159,3 +159,41 @@ def test_a_rollback_that_can_still_come_is_said():
 
     assert any("Rollbacks can still come" in line for line in report.unknowns)
     assert not any("Rollbacks can still come" in line for line in old.unknowns)
+
+
+def test_a_report_says_its_verdict_first_and_a_run_that_ended_before_the_week_did():
+    archive = frames([attempt("failed")], nights=WEEK_OF_NIGHTS, last_run_ended_at=datetime(2026, 11, 20, tzinfo=UTC))
+
+    report = weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14)
+
+    assert report.verdict.word == "too little data"
+    assert report.sentences["verdict"] == report.verdict.sentence
+    assert report.unknowns[0].startswith("The newest run ended on 2026-11-20 00:00 UTC, before the week did")
+    assert not any("newest run ended on" in line for line in report_of(attempt("failed")).unknowns)
+
+
+def test_the_settled_verdict_is_on_the_latest_week_that_is_old_enough():
+    """Known on 24 November: the week to the 22nd is 2 days old, the one to the 15th is 9."""
+    report = report_of(attempt("failed"))
+
+    assert (report.verdict.is_provisional, report.settled.week, report.settled.is_provisional) == (
+        True,
+        "2026-W46",
+        False,
+    )
+
+
+def test_release_rates_are_those_of_the_tables_with_wider_intervals_where_plans_fail_together():
+    rows = [
+        attempt("failed" if plan < 3 else "succeeded", component_id=f"c{number}", plan_id=f"plan{plan}")
+        for plan in range(12)
+        for number in range(10)
+    ]
+
+    tables = report_of(*rows).tables
+
+    rates, plain_rates = tables["release-rates"].iloc[-1], tables["failure-rates"].iloc[-1]
+    assert (rates["finished"], rates["plans"], rates["failed"], rates["failure_rate"]) == (120, 12, 30, 0.25)
+    assert rates["failure_ci_low"] < plain_rates["ci_low"] < plain_rates["ci_high"] < rates["failure_ci_high"]
+    assert rates["rollback_rate"] == tables["rollbacks"].iloc[-1]["rollback_rate"] == 0
+    assert rates["change_failure_rate"] == tables["delivery"].iloc[-1]["change_failure_rate"] == 0.25
