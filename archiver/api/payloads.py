@@ -118,7 +118,8 @@ def canonical(body: bytes) -> bytes:
         return body
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?(?:NaN|Infinity|\d[\d.eE+-]*)', re.DOTALL)
+# A string that the body's end cuts off is a string still: what looks like a number in it is none.
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|-?(?:NaN|Infinity|\d[\d.eE+-]*)', re.DOTALL)
 _SURROGATES = re.compile(
     r"(?<!\\)((?:\\\\)*)(?:(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(\\u[dD][89a-fA-F][0-9a-fA-F]{2}))"
 )

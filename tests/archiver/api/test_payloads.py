@@ -37,6 +37,12 @@ def test_a_mended_body_that_is_cut_short_is_still_cut_short():
         decode(b'{"components": [{"seq": NaN, "name": "a', DeployInfo)
 
 
+@pytest.mark.parametrize("text", ["9e999", "NaN", "-Infinity", "sha 12e400 of"])
+def test_a_message_that_holds_no_number_and_is_cut_short_is_still_cut_short(text):
+    with pytest.raises(CutShortError):
+        decode(b'{"components": [{"fail_message": "' + text.encode() + b" and then", DeployInfo)
+
+
 def test_equal_content_has_equal_canonical_bytes():
     spaced = json.dumps({"b": [1, {"d": 2, "c": None}], "a": "é"}, indent=2).encode()
 
