@@ -64,6 +64,7 @@ async def archive_project(
         except ApiError as error:
             run.fail(error)
         except ArchiverError as error:
+            run.name_unsaved(error)
             run.stop("partial" if run.has_saved else "failed", str(error))
             if not run.has_saved:
                 raise
@@ -84,6 +85,7 @@ class _Run:
         self.unreadable = 0
         self.known: dict[str, KnownPlan] = {}
         self.failures: list[tuple[str | None, ApiError]] = []
+        self.unsaved: set[str] = set()  # due, and not yet archived or written down as failed
         self.night_date: date | None = None
         self.lease: Lease
         self.result: RunResult
@@ -120,6 +122,7 @@ class _Run:
         self.unreadable = counts.plans_failed = len(nameless)
         counts.plans_listed = len(listed) + len(nameless)
         due = self._decide(listed, answer.captured_at)
+        self.unsaved = {seen.plan_id for seen in due}
         await self._fetch_all(due, deadline)
         if listing.is_whole and not self.unreadable:
             absent = [
@@ -256,6 +259,10 @@ class _Run:
         except RowRefusedError as error:
             await self._save_one_by_one(batch, failures, error)
             return
+        except ArchiverError:
+            self.failures = [*failures, *self.failures]  # still to be written, if the run can be closed
+            raise
+        self.unsaved -= {seen.plan_id for seen in batch} | {plan_id for plan_id, _ in failures if plan_id is not None}
         self.has_saved = self.has_saved or bool(batch)
         counts = self.result.counts
         for seen in batch:
@@ -284,6 +291,7 @@ class _Run:
             self.result.counts.plans_failed += 1
         body = batch[0].info_body.content if batch[0].info_body else batch[0].item_body.content
         refused = GiveUpPlanError(str(error), stage="mapping", body=body)
+        self.unsaved.discard(batch[0].plan_id)  # named by as much of its id as an index takes
         await self._save([], [*failures, (batch[0].plan_id[:_ID_LENGTH], refused)])
 
     async def _save_gone(self, plan_ids: list[str], at: datetime) -> None:
@@ -309,6 +317,12 @@ class _Run:
         self.stop("partial" if self.has_saved else "failed", str(error))
         if self.result.counts.plans_listed == 0:
             self.failures.append((None, error))
+
+    def name_unsaved(self, error: ArchiverError) -> None:
+        """Name the plans that a broken run leaves behind, one by one; they are owed by the next."""
+        left = sorted(self.unsaved - {plan_id for plan_id, _ in self.failures})
+        self.failures += [(plan_id, GiveUpPlanError(f"not archived: {error}", stage="not_tried")) for plan_id in left]
+        self.result.counts.plans_failed += len(left)
 
     def stop(self, outcome: str, error: str) -> None:
         """Set how the run ended."""
