@@ -37,7 +37,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replace
 def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
     """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
     try:
-        for attempt in stamina.retry_context(on=_is_passing, attempts=5, timeout=60):
+        for attempt in stamina.retry_context(on=_is_passing, attempts=10, timeout=60):
             with attempt, engine.begin() as connection:
                 return work(connection)
     except exc.DBAPIError as error:
@@ -47,7 +47,11 @@ def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
 
 
 def _is_passing(error: Exception) -> bool:
-    return isinstance(error, exc.OperationalError) and (error.connection_invalidated or "locked" in str(error.orig))
+    if not isinstance(error, exc.OperationalError):
+        return False
+    # A server that is starting again refuses connections, or says so (57P03, PostgreSQL, "Error Codes").
+    is_away = "connection failed" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "57P03"
+    return is_away or error.connection_invalidated or "locked" in str(error.orig)
 
 
 def _is_refusal(error: exc.DBAPIError) -> bool:
