@@ -1,11 +1,11 @@
-# make setup | demo | test | check. WHEELS=DIR installs from a folder of wheels, without a network.
+# make setup | demo | test | check | test-faults | soak. WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test check lock clean
+.PHONY: setup setup-test demo test test-faults soak check lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -38,9 +38,17 @@ demo: setup
 # The core suite, with coverage and its floor. PostgreSQL tests need a server (see README, "Tests").
 test: setup-test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal tests
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --ignore tests/faults tests
 	@$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
+
+# The fault battery: kills, full disks, restarts, an API that fails; an independent checker after every case.
+test-faults: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
+
+# The long run of it: SOAK_MINUTES (20) of kills and random faults, and a table of rounds, kills and losses.
+soak: setup-test
+	$(BIN)/python tests/faults/soak.py
 
 # Everything that can be told without running the program.
 check: setup-test
