@@ -65,7 +65,7 @@ class Round:
     def killed_at_any_moment(self):
         self.first_night()
         self.case.upstream.strike = lambda call: delay(call.good, 0.02)
-        self.run(kill_after_seconds=self.dice.uniform(0.3, 2.5))
+        self.run(kill_after_seconds=self.dice.uniform(0.3, 1.6))
 
     def killed_again_and_again_while_the_api_fails(self):
         self.first_night()
