@@ -1,0 +1,40 @@
+"""The views that analysts read: which there are, and the SQL that makes them on each database."""
+
+from sqlalchemy import Column, MetaData, Table
+
+from archiver.views.batches import BATCH_RUNS
+from archiver.views.releases import COMPONENT_RELEASES
+from archiver.views.rollbacks import ROLLBACK_RELEASES
+from archiver.views.tables import COVERAGE_VIEW, WEEKLY_BATCH_TIMING, WEEKLY_FAILURE_RATES, WEEKLY_ROLLBACKS
+from archiver.views.words import POSTGRESQL, SQLITE, View, ViewColumn
+
+# In the order in which they are made: a view stands after those it reads.
+VIEWS = (
+    ROLLBACK_RELEASES,
+    COMPONENT_RELEASES,
+    BATCH_RUNS,
+    WEEKLY_FAILURE_RATES,
+    WEEKLY_ROLLBACKS,
+    WEEKLY_BATCH_TIMING,
+    COVERAGE_VIEW,
+)
+
+# Of its own, so that comparing the tables with the models never takes a view for a missing table.
+metadata = MetaData()
+TABLES = {
+    view.name: Table(
+        view.name,
+        metadata,
+        *(Column(column.name, column.type, comment=column.comment) for column in view.columns),
+        comment=view.grain,
+    )
+    for view in VIEWS
+}
+
+__all__ = ["TABLES", "VIEWS", "View", "ViewColumn", "metadata", "view_query"]
+
+
+def view_query(view: View, dialect_name: str) -> str:
+    """Return a view's query on `sqlite` or `postgresql`, its columns in the order of the registry."""
+    dialect = SQLITE if dialect_name == "sqlite" else POSTGRESQL
+    return view.query(dialect)

@@ -1,0 +1,111 @@
+"""Component releases as SQL: the same rules as `reports/releases.py`."""
+
+from archiver.views.joins import WEEK, in_week, inferred_start, is_head, latest_name, of_component, of_place, release_key
+from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn
+
+
+def release_rows(dialect: Dialect, columns: tuple[str, ...], *, weekly: bool = False) -> str:
+    """Return a query for component releases with the named columns; `weekly` puts the week's before them.
+
+    Releases with a real start and the others are apart, so that a span of time finds the former by index.
+    """
+    begun = {
+        "started_at": "a.started_at",
+        "is_start_inferred": "a.started_at IS NULL",
+    }
+    others = {
+        "started_at": f"CASE WHEN a.outcome = 'failed' THEN {inferred_start('a', 'p')} END",
+        "is_start_inferred": "a.started_at IS NULL AND a.outcome = 'failed'",
+    }
+    week = ", ".join(f"w.{name}" for name in WEEK)
+
+    def part(condition: str, starts: dict[str, str]) -> str:
+        said = _columns(dialect) | starts
+        chosen = ",\n  ".join(f"{said[name]} AS {name}" for name in columns)
+        weeks = "weeks AS w CROSS JOIN " if weekly else ""
+        known = f"\n  AND {in_week(starts['started_at'])}" if weekly else ""
+        return f"""SELECT {f"{week}, " if weekly else ""}{chosen}
+FROM {weeks}job_attempts AS a
+JOIN plans AS p ON p.plan_key = a.plan_key
+JOIN job_attempts AS l ON l.attempt_key = (
+  SELECT z.attempt_key FROM job_attempts AS z WHERE {of_place(dialect, "z", "a")} ORDER BY z.attempt DESC LIMIT 1)
+WHERE {condition}{known}
+  AND {is_head(dialect, "a")}"""
+
+    return f"{part('a.started_at IS NOT NULL', begun)}\nUNION ALL\n{part('a.started_at IS NULL', others)}"
+
+
+def _columns(dialect: Dialect) -> dict[str, str]:
+    held = f"FROM rollback_releases AS r WHERE {of_component('r', 'a')} AND {dialect.same('r.release_batch', 'a.batch')}"
+    first_success = f"""SELECT r.recovery_seconds {held} AND r.outcome = 'succeeded'
+    ORDER BY COALESCE(r.started_at, r.ended_at) NULLS LAST, r.first_seen_at,
+      r.rollback_job_id {dialect.by_code} NULLS LAST LIMIT 1"""
+    latest = f"""SELECT r.outcome {held} ORDER BY CASE WHEN r.outcome = 'succeeded' THEN 0 ELSE 1 END,
+      COALESCE(r.started_at, r.ended_at, r.first_seen_at) DESC, r.rollback_key {dialect.by_code} DESC LIMIT 1"""
+    return {
+        "component_release_key": release_key("a", "batch"),
+        "plan_key": "a.plan_key",
+        **{name: f"a.{name}" for name in ("project_id", "plan_id", "component_id", "batch")},
+        "plan_name": "p.name",
+        "component": latest_name(dialect, "a"),
+        "creator": "p.creator",
+        "action": "p.action",
+        **dict.fromkeys(("team", "environment", "tier"), "CAST(NULL AS TEXT)"),
+        "version": "l.version",
+        "attempts": f"(SELECT count(*) FROM job_attempts AS z WHERE {of_place(dialect, 'z', 'a')})",
+        "outcome": "l.outcome",
+        "rolled_back": f"CAST(CASE WHEN EXISTS (SELECT 1 {held}) THEN 1 ELSE 0 END AS BIGINT)",
+        "rollback_outcome": f"({latest})",
+        "rollbacks": f"(SELECT count(*) {held})",
+        "rollbacks_failed": f"(SELECT count(*) {held} AND r.outcome = 'failed')",
+        "ended_at": "l.ended_at",
+        "recovery_seconds": f"({first_success})",
+    }
+
+
+COMPONENT_RELEASE_COLUMNS = (
+    ViewColumn("component_release_key", TEXT, "Stable key of the row: plan key, batch and component"),
+    ViewColumn("plan_key", TEXT, "The plan's row in `plans`"),
+    ViewColumn("project_id", TEXT, "Project the release belongs to"),
+    ViewColumn("plan_id", TEXT, "Release task (the vendor's release plan)"),
+    ViewColumn("component_id", TEXT, "Component; `missing:<name or position>` when none was sent"),
+    ViewColumn("batch", INTEGER, "Release batch (`seq`); NULL when it was no number"),
+    ViewColumn("plan_name", TEXT, "Name of the release task"),
+    ViewColumn("component", TEXT, "The component's latest name: in the plan where it started last"),
+    ViewColumn("creator", TEXT, "Who created the plan"),
+    ViewColumn("action", TEXT, "create, upgrade or clone, as it came"),
+    ViewColumn("team", TEXT, "Label; NULL if unlabelled"),
+    ViewColumn("environment", TEXT, "Label; NULL if unlabelled"),
+    ViewColumn("tier", TEXT, "Label; NULL if unlabelled"),
+    ViewColumn("version", TEXT, "Component version of its last attempt"),
+    ViewColumn("attempts", INTEGER, "Attempts known"),
+    ViewColumn("outcome", TEXT, "How its last attempt ended; a rollback does not change it"),
+    ViewColumn("rolled_back", INTEGER, "1 if it has a rollback of any state, else 0"),
+    ViewColumn(
+        "rollback_outcome", TEXT, "succeeded if any rollback did, else the latest one's outcome; NULL without one"
+    ),
+    ViewColumn("rollbacks", INTEGER, "Rollback jobs"),
+    ViewColumn("rollbacks_failed", INTEGER, "Rollback jobs that failed"),
+    ViewColumn("started_at", INSTANT, "Start of its first attempt that has one, real or inferred; NULL without"),
+    ViewColumn(
+        "is_start_inferred", BOOLEAN, "Whether that start is the plan's executed_at, else when it was first seen"
+    ),
+    ViewColumn("ended_at", INSTANT, "End of its last attempt"),
+    ViewColumn(
+        "recovery_seconds",
+        FLOAT,
+        "From the end of the attempt rolled back to the end of the first successful rollback; "
+        "NULL if negative or unknown",
+    ),
+)
+
+COMPONENT_RELEASES = View(
+    name="component_releases",
+    grain="A row is one component release: a component's place (project, plan, component, batch) with an attempt.",
+    columns=COMPONENT_RELEASE_COLUMNS,
+    question="Which releases of last week were rolled back, and how did the rollback end?",
+    example="SELECT plan_name, component, outcome, rollback_outcome, recovery_seconds FROM component_releases "
+    "WHERE started_at >= '2026-11-16' AND started_at < '2026-11-23' AND rolled_back = 1",
+    query=lambda dialect: release_rows(dialect, tuple(column.name for column in COMPONENT_RELEASE_COLUMNS)),
+)
+
