@@ -1,69 +1,55 @@
 """The first pass of each batch as SQL: the same rules as `batch_passes` in `reports/releases.py`."""
 
-from archiver.views.joins import WEEK, in_week, of_place
+from archiver.views.joins import of_place
 from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn, count_if, key
 
-_PLAN = ("project_id", "plan_id", "plan_key")
+_IS_OVER = "f.outcome IN ('succeeded', 'failed', 'aborted') AND f.duration_seconds IS NOT NULL AND f.ended_at IS NOT NULL"
+_PASS = ("batch", "components", "failed", "started_at", "ended_at", "duration_seconds", "gap_seconds", "is_finished")
 
 
-def pass_rows(dialect: Dialect, *, weekly: bool = False) -> str:
-    """Return a query for every batch that had components; `weekly` those of the plans at work in each week.
-
-    Layer upon layer, each read once, so that what is asked of a week or a plan reaches the innermost.
-    """
-    week = WEEK if weekly else ()
-    own = ", ".join((*week, *_PLAN))
-    touched = (
-        f"""SELECT {", ".join(f"w.{name}" for name in week)}, f.project_id, f.plan_id, f.plan_key
-    FROM weeks AS w CROSS JOIN job_attempts AS f WHERE f.attempt = 1 AND {in_week("f.started_at")}
-    GROUP BY {", ".join(f"w.{name}" for name in week)}, f.project_id, f.plan_id, f.plan_key"""
-        if weekly
-        else f"SELECT {own} FROM plans"
-    )
-
-    def of_row(names: tuple[str, ...], row: str) -> str:
-        return ", ".join(f"{row}.{name}" for name in names)
-
-    places = "c.project_id = {0}.project_id AND c.plan_id = {0}.plan_id"
+def _passes_of_plan(dialect: Dialect) -> str:
+    """Return a query for the batches of the plan `p` around it that had components."""
+    of_plan = "{0}.project_id = p.project_id AND {0}.plan_id = p.plan_id"
     first = f"LEFT JOIN job_attempts AS f ON {of_place(dialect, 'f', 'c')} AND f.attempt = 1"
-    begun = f"""SELECT {of_row((*week, *_PLAN), "t")}, c.batch, min(f.started_at) AS batch_started_at
-  FROM ({touched}) AS t JOIN components AS c ON {places.format("t")} {first}
-  GROUP BY {of_row((*week, *_PLAN), "t")}, c.batch"""
-    sightings = " UNION ALL ".join(
-        f"""SELECT x.first_seen_at FROM {table} AS x
-    WHERE x.project_id = b.project_id AND x.plan_id = b.plan_id AND x.first_seen_at >= b.batch_started_at"""
+    begun = f"""SELECT c.batch, min(f.started_at) AS batch_started_at
+    FROM components AS c {first} WHERE {of_plan.format("c")} GROUP BY c.batch"""
+    looks = [
+        f"""SELECT min(x.first_seen_at) FROM {table} AS x
+      WHERE {of_plan.format("x")} AND x.first_seen_at >= b.batch_started_at"""
         for table in ("components", "job_attempts")
-    )
-    looked = f"""SELECT b.*, (SELECT min(s.first_seen_at) FROM ({sightings}) AS s) AS first_look_at
-  FROM ({begun}) AS b"""
-    is_over = (
-        "f.outcome IN ('succeeded', 'failed', 'aborted') AND f.duration_seconds IS NOT NULL AND f.ended_at IS NOT NULL"
-    )
-    passes = f"""SELECT {of_row((*week, *_PLAN, "batch"), "k")},
-    count(*) AS components, {count_if("f.outcome = 'failed'")} AS failed,
-    {count_if(is_over)} = count(*) AS is_finished, min(f.started_at) AS started_at, max(f.ended_at) AS ended_at
-  FROM ({looked}) AS k JOIN components AS c ON {places.format("k")} AND {dialect.same("c.batch", "k.batch")} {first}
-  WHERE NOT (c.gone_at IS NOT NULL AND COALESCE(c.gone_at <= k.batch_started_at, true))
-    AND NOT COALESCE(c.first_seen_at > k.first_look_at, false)
-  GROUP BY {of_row((*week, *_PLAN, "batch"), "k")}"""
-    lower = f"OVER (PARTITION BY {own} ORDER BY batch NULLS LAST)"
-    beside = f"""SELECT g.*, lag(g.is_finished) {lower} AS is_lower_finished, lag(g.ended_at) {lower} AS lower_ended_at
-  FROM ({passes}) AS g"""
-    return f"""SELECT {own}, batch, components, failed, started_at,
-  CASE WHEN is_finished THEN ended_at END AS ended_at,
-  CASE WHEN is_finished THEN {dialect.seconds("started_at", "ended_at")} END AS duration_seconds,
-  CASE WHEN is_lower_finished AND batch IS NOT NULL
-    THEN {dialect.seconds("lower_ended_at", "started_at")} END AS gap_seconds,
-  is_finished
-FROM ({beside}) AS passes"""
+    ]
+    looked = f"""SELECT b.*, ({looks[0]}) AS component_look_at, ({looks[1]}) AS attempt_look_at
+    FROM ({begun}) AS b"""
+    passes = f"""SELECT k.batch, count(*) AS components, {count_if("f.outcome = 'failed'")} AS failed,
+      min(f.started_at) AS started_at, max(f.ended_at) AS ended_at, {count_if(_IS_OVER)} = count(*) AS is_finished
+    FROM ({looked}) AS k
+    JOIN components AS c ON {of_plan.format("c")} AND {dialect.same("c.batch", "k.batch")} {first}
+    WHERE NOT (c.gone_at IS NOT NULL AND COALESCE(c.gone_at <= k.batch_started_at, true))
+      AND NOT COALESCE(c.first_seen_at > k.component_look_at, false)
+      AND NOT COALESCE(c.first_seen_at > k.attempt_look_at, false)
+    GROUP BY k.batch"""
+    lower = "OVER (ORDER BY o.batch NULLS LAST)"
+    beside = f"""SELECT o.*, lag(o.is_finished) {lower} AS is_lower_finished, lag(o.ended_at) {lower} AS lower_ended_at
+    FROM ({passes}) AS o"""
+    return f"""SELECT i.batch, i.components, i.failed, i.started_at,
+    CASE WHEN i.is_finished THEN i.ended_at END AS ended_at,
+    CASE WHEN i.is_finished THEN {dialect.seconds("i.started_at", "i.ended_at")} END AS duration_seconds,
+    CASE WHEN i.is_lower_finished AND i.batch IS NOT NULL
+      THEN {dialect.seconds("i.lower_ended_at", "i.started_at")} END AS gap_seconds,
+    i.is_finished
+  FROM ({beside}) AS i"""
 
 
 def _batch_runs(dialect: Dialect) -> str:
-    return f"""SELECT {key("b.plan_key", "COALESCE(CAST(b.batch AS TEXT), '')")} AS batch_run_key, b.plan_key,
-  b.project_id, b.plan_id, b.batch, p.name AS plan_name, p.creator, p.action,
-  CAST(NULL AS TEXT) AS team, CAST(NULL AS TEXT) AS environment, CAST(NULL AS TEXT) AS tier,
-  b.components, b.failed, b.started_at, b.ended_at, b.duration_seconds, b.gap_seconds, b.is_finished
-FROM ({pass_rows(dialect)}) AS b JOIN plans AS p ON p.plan_key = b.plan_key"""
+    join, written = dialect.for_each(_PASS, _passes_of_plan(dialect), "b")
+    labels = ", ".join(f"CAST(NULL AS TEXT) AS {name}" for name in ("team", "environment", "tier"))
+    measured = ", ".join(f"{written[name]} AS {name}" for name in _PASS[1:])
+    return f"""SELECT {key("p.plan_key", f"COALESCE(CAST({written['batch']} AS TEXT), '')")} AS batch_run_key, p.plan_key,
+  p.project_id, p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {labels},
+  {measured}
+FROM plans AS p
+{join}
+WHERE {written["components"]} > 0"""
 
 
 BATCH_RUNS = View(

@@ -1,38 +1,34 @@
 """Component releases as SQL: the same rules as `reports/releases.py`."""
 
-from archiver.views.joins import WEEK, in_week, inferred_start, is_head, latest_name, of_component, of_place, release_key
+from archiver.views.joins import in_week, inferred_start, is_head, latest_name, of_component, of_place, release_key
 from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn
 
 
-def release_rows(dialect: Dialect, columns: tuple[str, ...], *, weekly: bool = False) -> str:
-    """Return a query for component releases with the named columns; `weekly` puts the week's before them.
+def release_rows(
+    dialect: Dialect, columns: tuple[str, ...], *, within_week: bool = False, where: str = "true"
+) -> str:
+    """Return a query for component releases with the named columns: all, or those of the week `w` around it.
 
-    Releases with a real start and the others are apart, so that a span of time finds the former by index.
+    `where` may ask more of the head attempt `a`, the plan `p` and the last attempt `l`. Releases with a real
+    start and the others are apart, so that a span of time finds the former by index.
     """
-    begun = {
-        "started_at": "a.started_at",
-        "is_start_inferred": "a.started_at IS NULL",
-    }
-    others = {
-        "started_at": f"CASE WHEN a.outcome = 'failed' THEN {inferred_start('a', 'p')} END",
-        "is_start_inferred": "a.started_at IS NULL AND a.outcome = 'failed'",
-    }
-    week = ", ".join(f"w.{name}" for name in WEEK)
+    known = _columns(dialect)
 
-    def part(condition: str, starts: dict[str, str]) -> str:
-        said = _columns(dialect) | starts
+    def part(started_at: str, is_start_inferred: str, condition: str) -> str:
+        said = known | {"started_at": started_at, "is_start_inferred": is_start_inferred}
         chosen = ",\n  ".join(f"{said[name]} AS {name}" for name in columns)
-        weeks = "weeks AS w CROSS JOIN " if weekly else ""
-        known = f"\n  AND {in_week(starts['started_at'])}" if weekly else ""
-        return f"""SELECT {f"{week}, " if weekly else ""}{chosen}
-FROM {weeks}job_attempts AS a
+        return f"""SELECT {chosen}
+FROM job_attempts AS a
 JOIN plans AS p ON p.plan_key = a.plan_key
 JOIN job_attempts AS l ON l.attempt_key = (
   SELECT z.attempt_key FROM job_attempts AS z WHERE {of_place(dialect, "z", "a")} ORDER BY z.attempt DESC LIMIT 1)
-WHERE {condition}{known}
+WHERE {condition} AND {in_week(started_at) if within_week else "true"} AND {where}
   AND {is_head(dialect, "a")}"""
 
-    return f"{part('a.started_at IS NOT NULL', begun)}\nUNION ALL\n{part('a.started_at IS NULL', others)}"
+    begun = part("a.started_at", "a.started_at IS NULL", "a.started_at IS NOT NULL")
+    inferred = f"CASE WHEN a.outcome = 'failed' THEN {inferred_start('a', 'p')} END"
+    others = part(inferred, "a.started_at IS NULL AND a.outcome = 'failed'", "a.started_at IS NULL")
+    return f"{begun}\nUNION ALL\n{others}"
 
 
 def _columns(dialect: Dialect) -> dict[str, str]:
@@ -63,7 +59,7 @@ def _columns(dialect: Dialect) -> dict[str, str]:
     }
 
 
-COMPONENT_RELEASE_COLUMNS = (
+_COLUMNS = (
     ViewColumn("component_release_key", TEXT, "Stable key of the row: plan key, batch and component"),
     ViewColumn("plan_key", TEXT, "The plan's row in `plans`"),
     ViewColumn("project_id", TEXT, "Project the release belongs to"),
@@ -102,10 +98,9 @@ COMPONENT_RELEASE_COLUMNS = (
 COMPONENT_RELEASES = View(
     name="component_releases",
     grain="A row is one component release: a component's place (project, plan, component, batch) with an attempt.",
-    columns=COMPONENT_RELEASE_COLUMNS,
+    columns=_COLUMNS,
     question="Which releases of last week were rolled back, and how did the rollback end?",
     example="SELECT plan_name, component, outcome, rollback_outcome, recovery_seconds FROM component_releases "
     "WHERE started_at >= '2026-11-16' AND started_at < '2026-11-23' AND rolled_back = 1",
-    query=lambda dialect: release_rows(dialect, tuple(column.name for column in COMPONENT_RELEASE_COLUMNS)),
+    query=lambda dialect: release_rows(dialect, tuple(column.name for column in _COLUMNS)),
 )
-

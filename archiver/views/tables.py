@@ -1,6 +1,5 @@
 """The weekly views: failure rates and rollbacks by component, timing by batch, and what was collected at all."""
 
-from archiver.views.batches import pass_rows
 from archiver.views.joins import WEEK, in_week, inferred_start, latest_name
 from archiver.views.releases import release_rows
 from archiver.views.weekly import (
@@ -24,29 +23,24 @@ from archiver.views.words import (
     escaped,
     key,
     rate,
-    total,
     wilson,
     wilson_spread,
 )
 
-_OF_WEEK = ", ".join(f"w.{name}" for name in WEEK)
-
-
 def _weekly_failure_rates(dialect: Dialect) -> str:
-    attempts = f"SELECT {_OF_WEEK}, a.project_id, a.component_id, a.outcome FROM weeks AS w CROSS JOIN job_attempts AS a"
-    inferred = inferred_start("a", "p")
-    events = f"""{attempts} WHERE {in_week("a.started_at")}
+    attempts = "SELECT a.component_id, a.outcome FROM job_attempts AS a"
+    events = f"""{attempts} WHERE a.project_id = w.project_id AND {in_week("a.started_at")}
 UNION ALL
 {attempts} JOIN plans AS p ON p.plan_key = a.plan_key
-WHERE a.started_at IS NULL AND a.outcome = 'failed' AND {in_week(inferred)}"""
+WHERE a.project_id = w.project_id AND a.started_at IS NULL AND a.outcome = 'failed'
+  AND {in_week(inferred_start("a", "p"))}"""
     low, high = wilson("v.failed", "v.finished", "v.spread")
     return weekly_query(
         dialect,
         row_key="weekly_failure_rate_key",
         group="component_id",
         events=events,
-        event_columns=("outcome",),
-        sums={
+        counts={
             "finished": count_if("outcome IN ('succeeded', 'failed')"),
             "failed": count_if("outcome = 'failed'"),
             "unfinished": count_if("outcome IN ('running', 'pending')"),
@@ -67,27 +61,32 @@ WHERE a.started_at IS NULL AND a.outcome = 'failed' AND {in_week(inferred)}"""
 
 
 def _weekly_rollbacks(dialect: Dialect) -> str:
-    counts = ("rolled_back", "rollbacks", "rollbacks_failed")
-    columns = ("project_id", "component_id", "outcome", *counts, "recovery_seconds")
-    events = f"""SELECT * FROM ({release_rows(dialect, (*columns, "started_at"), weekly=True)}) AS f
-WHERE f.outcome IN ('succeeded', 'failed')"""
+    sums = ("rolled_back", "rollbacks", "rollbacks_failed")
+    # Not from the view: SQLite would make all of it before it ranks one week's recoveries.
+    events = release_rows(
+        dialect,
+        ("component_id", "outcome", *sums, "recovery_seconds"),
+        within_week=True,
+        where="a.project_id = w.project_id AND l.outcome IN ('succeeded', 'failed')",
+    )
     low, high = wilson("v.rolled_back", "v.finished", "v.spread")
-    quantiles = {f"recovery_p{share}_seconds": share / 100 for share in (50, 90)}
+    quantiles = {
+        f"recovery_p{share}_seconds": dialect.quantile(share / 100, "recovery_seconds") for share in (50, 90)
+    }
     return weekly_query(
         dialect,
         row_key="weekly_rollback_key",
         group="component_id",
         events=events,
-        event_columns=("outcome", *counts, "recovery_seconds"),
-        measures=("recovery_seconds",),
-        sums={
-            "finished": total("is_event"),
+        counts={
+            "finished": "count(*)",
             "failed": count_if("outcome = 'failed'"),
             "change_failures": count_if("outcome = 'failed' OR rolled_back = 1"),
-            **{name: total(name) for name in counts},
+            **{name: f"sum({name})" for name in sums},
             "recoveries": "count(recovery_seconds)",
-            **{name: dialect.quantile(share, "recovery_seconds") for name, share in quantiles.items()},
         },
+        measures=quantiles,
+        ranked=("recovery_seconds",),
         spread=wilson_spread(dialect, "r.rolled_back", "r.finished"),
         said={
             "component": latest_name(dialect, "v"),
@@ -105,26 +104,27 @@ WHERE f.outcome IN ('succeeded', 'failed')"""
 
 
 def _weekly_batch_timing(dialect: Dialect) -> str:
-    events = f"""SELECT f.* FROM ({pass_rows(dialect, weekly=True)}) AS f
-WHERE f.is_finished AND f.started_at >= f.starts_at AND f.started_at < f.ends_at"""
-    quantiles = {f"p{share}_seconds": share / 100 for share in (50, 90, 99)}
     measures = {
-        **{name: dialect.quantile(share, "duration_seconds") for name, share in quantiles.items()},
+        **{f"p{share}_seconds": dialect.quantile(share / 100, "duration_seconds") for share in (50, 90, 99)},
         "mean_seconds": "avg(duration_seconds)",
         "max_seconds": "max(duration_seconds)",
         "gap_p50_seconds": dialect.quantile(0.5, "gap_seconds"),
         "total_seconds": "sum(duration_seconds)",
-        "gaps": "count(gap_seconds)",
     }
+    counts = {"batches": "count(*)", "gaps": "count(gap_seconds)"}
+    events = f"""SELECT b.batch, b.duration_seconds, b.gap_seconds FROM batch_runs AS b
+WHERE b.is_finished AND {in_week("b.started_at")} AND b.plan_key IN (
+  SELECT f.plan_key FROM job_attempts AS f
+  WHERE f.project_id = w.project_id AND f.attempt = 1 AND {in_week("f.started_at")})"""
     return weekly_query(
         dialect,
         row_key="weekly_batch_timing_key",
         group="batch",
         events=events,
-        event_columns=("duration_seconds", "gap_seconds"),
-        measures=("duration_seconds", "gap_seconds"),
-        sums={"batches": total("is_event"), **measures},
-        said={name: f"v.{name}" for name in ("batches", *measures)},
+        counts=counts,
+        measures=measures,
+        ranked=("duration_seconds", "gap_seconds"),
+        said={name: f"v.{name}" for name in ("batches", *measures, "gaps")},
     )
 
 

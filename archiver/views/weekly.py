@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from archiver.views.joins import WEEK
-from archiver.views.words import DATE, FLOAT, INSTANT, INTEGER, TEXT, Dialect, ViewColumn, escaped, key, total
+from archiver.views.joins import WEEK, inferred_start
+from archiver.views.words import DATE, FLOAT, INSTANT, INTEGER, TEXT, Dialect, ViewColumn, escaped, key
 
 _NIGHTS = ("nights_planned", "nights_done", "nights_partial", "nights_missed")
 
@@ -12,17 +12,26 @@ COVERAGE = """CASE WHEN v.nights_planned > 0 AND v.nights_done = v.nights_planne
 
 
 def known_weeks(dialect: Dialect) -> str:
-    """Each project's weeks, from its first attempt, run or night to its last run or night."""
+    """Each project's weeks, from its first attempt, run or night to its last."""
+    attempts = "FROM job_attempts AS a WHERE a.project_id = r.project_id"
+    inferred = f"""FROM job_attempts AS a JOIN plans AS p ON p.plan_key = a.plan_key
+      WHERE a.project_id = r.project_id AND a.started_at IS NULL AND a.outcome = 'failed'"""
+    nights = "FROM nights AS n WHERE n.project_id = r.project_id"
+    instants = [("started_at", attempts), (inferred_start("a", "p"), inferred)]
+    bounds = ",\n      ".join(
+        f"(SELECT {end}({value}) {source}) AS {end}_{place}"
+        for place, (value, source) in enumerate([*instants, ("n.night_date", nights)])
+        for end in ("min", "max")
+    )
+    begins = "w.ends_at > k.first_run_at OR w.ends_at > k.min_0 OR w.ends_at > k.min_1 OR {0} > k.min_2"
+    ends = "w.starts_at <= k.last_run_at OR w.starts_at <= k.max_0 OR w.starts_at <= k.max_1"
     return f"""SELECT {", ".join(f"w.{name}" for name in WEEK)}, k.project_id
   FROM weeks AS w JOIN (
     SELECT r.project_id, min(r.started_at) AS first_run_at, max(r.started_at) AS last_run_at,
-      (SELECT min(a.started_at) FROM job_attempts AS a WHERE a.project_id = r.project_id) AS first_attempt_at,
-      (SELECT min(n.night_date) FROM nights AS n WHERE n.project_id = r.project_id) AS first_night_date,
-      (SELECT max(n.night_date) FROM nights AS n WHERE n.project_id = r.project_id) AS last_night_date
+      {bounds}
     FROM runs AS r GROUP BY r.project_id) AS k
-  ON (w.ends_at > k.first_run_at OR w.ends_at > k.first_attempt_at
-      OR {dialect.next_week("w.week_start_date")} > k.first_night_date)
-    AND (w.starts_at <= k.last_run_at OR w.week_start_date <= k.last_night_date)"""
+  ON ({begins.format(dialect.next_week("w.week_start_date"))})
+    AND ({ends} OR w.week_start_date <= k.max_2)"""
 
 
 def with_nights(dialect: Dialect, rows: str, more: str = "") -> str:
@@ -40,39 +49,37 @@ def weekly_query(
     row_key: str,
     group: str,
     events: str,
-    event_columns: tuple[str, ...],
-    sums: Mapping[str, str],
+    counts: Mapping[str, str],
+    measures: Mapping[str, str] | None = None,
+    ranked: tuple[str, ...] = (),
     spread: str | None = None,
     said: Mapping[str, str],
-    measures: tuple[str, ...] = (),
 ) -> str:
     """Return a weekly view's query: events counted by week, project and group, beside the week's nights.
 
-    `events` yields the week, `project_id`, the group and `event_columns`; `sums` count them; `said` are the
-    columns shown, of `v`, which also has `spread`; `measures` are the event columns that quantiles are asked of.
-    A project's known week without any event is one row without a group.
+    `events` yields what happened in the week and project of `w`: the group and what `counts` (0 without events)
+    and `measures` (NULL without) aggregate, the quantiles among them of the columns `ranked`. `said` are the
+    columns shown, of `v`, which also has `spread`. A project's known week without any event is one row without
+    a group.
     """
-    week = ", ".join(WEEK)
-    grouped = f"{week}, project_id, {group}"
-    missing = ", ".join(f"NULL AS {name}" for name in (group, *event_columns))
-    rows = f"""SELECT {grouped}, {", ".join(event_columns)}, 1 AS is_event FROM ({events}) AS happened
-UNION ALL
-SELECT {week}, project_id, {missing}, 0 AS is_event FROM ({known_weeks(dialect)}) AS known"""
-    counts = ",\n  ".join(f"{text} AS {name}" for name, text in sums.items())
-    counted = f"""SELECT {grouped}, {total("is_event")} AS event_count,
-  {counts}
-FROM ({dialect.ranked(rows, measures, grouped)}) AS e GROUP BY {grouped}"""
-    beside = f"""SELECT c.*, sum(event_count) OVER (PARTITION BY {week}, project_id) AS project_event_count
-FROM ({counted}) AS c"""
-    kept = f"SELECT b.* FROM ({beside}) AS b WHERE event_count > 0 OR project_event_count = 0"
-    shown = ",\n  ".join(f"{text} AS {name}" for name, text in said.items())
+    sums = {**counts, **(measures or {})}
+    counted = f"""SELECT {group}, {", ".join(f"{text} AS {name}" for name, text in sums.items())}
+FROM ({dialect.ranked(events, ranked, group)}) AS e GROUP BY {group}"""
+    join, written = dialect.for_each((group, *sums), counted, "g")
+    shown = [f"{written[group]} AS {group}"]
+    shown += [f"CAST(COALESCE({written[name]}, 0) AS BIGINT) AS {name}" for name in counts]
+    shown += [f"{written[name]} AS {name}" for name in measures or {}]
+    rows = f"""SELECT w.*, {", ".join(shown)}
+FROM ({known_weeks(dialect)}) AS w
+{join}"""
+    columns = ",\n  ".join(f"{text} AS {name}" for name, text in said.items())
     identity = key("v.time_zone", "v.week", escaped("v.project_id"))
     return f"""SELECT {identity} || COALESCE('/' || CAST(v.{group} AS TEXT), '') AS {row_key},
   {", ".join(f"v.{name}" for name in WEEK)}, v.project_id, v.{group},
-  {shown},
+  {columns},
   v.nights_planned, v.nights_done,
   {COVERAGE} AS coverage
-FROM ({with_nights(dialect, kept, f", {spread} AS spread" if spread else "")}) AS v"""
+FROM ({with_nights(dialect, rows, f", {spread} AS spread" if spread else "")}) AS v"""
 
 
 def week_columns(row_key: str, of: str) -> tuple[ViewColumn, ...]:

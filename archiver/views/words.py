@@ -86,15 +86,26 @@ class Dialect:
             f"count({measure}) OVER (PARTITION BY {group}) AS {measure}_count"
             for measure in measures
         )
-        return f"SELECT ranked.*, {ranks} FROM ({rows}) AS ranked"
+        return f"SELECT y.*, {ranks} FROM ({rows}) AS y"
 
     def quantile(self, share: float, measure: str) -> str:
         """Return a quantile of a group, interpolated linearly between its two neighbours; NULL without values."""
         if not self.is_sqlite:
             return f"percentile_cont({share}) WITHIN GROUP (ORDER BY {measure})"
-        # Each value weighs as much as it is near to the place looked for: only the neighbours do.
-        place = f"{share} * ({measure}_count - 1)"
-        return f"sum({measure} * max(0.0, 1.0 - abs({measure}_rank - 1 - {place})))"
+        # Each value weighs as much as it is near to the place looked for: only the two neighbours do.
+        return f"sum({measure} * max(0.0, 1.0 - abs({measure}_rank - 1 - {share} * ({measure}_count - 1))))"
+
+    def for_each(self, names: tuple[str, ...], query: str, alias: str) -> tuple[str, dict[str, str]]:
+        """Return a left join with a query about the row on its left, and how each of its columns is written.
+
+        So a question about one week, or one plan, runs the query for that one only, whatever it is made of.
+        SQLite, which has no LATERAL, passes the rows through a table-valued function.
+        """
+        if not self.is_sqlite:
+            return f"LEFT JOIN LATERAL ({query}) AS {alias} ON true", {name: f"{alias}.{name}" for name in names}
+        packed = f"SELECT json_group_array(json_array({', '.join(names)})) FROM ({query}) AS packed"
+        unpacked = {name: f"json_extract({alias}.value, '$[{place}]')" for place, name in enumerate(names)}
+        return f"LEFT JOIN json_each(({packed})) AS {alias} ON true", unpacked
 
 
 SQLITE, POSTGRESQL = Dialect(is_sqlite=True), Dialect(is_sqlite=False)
@@ -125,11 +136,6 @@ def wilson(hits: str, total: str, spread: str) -> tuple[str, str]:
 def count_if(condition: str) -> str:
     """Count the rows for which a condition holds."""
     return f"count(*) FILTER (WHERE {condition})"
-
-
-def total(column: str) -> str:
-    """Sum integers; 0 for none."""
-    return f"CAST(COALESCE(sum({column}), 0) AS BIGINT)"
 
 
 def key(*parts: str) -> str:
