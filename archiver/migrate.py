@@ -16,6 +16,14 @@ from archiver.database import connected, first_line, is_sqlite, parse_url, sqlit
 from archiver.errors import DatabaseError
 from archiver.lease import ARCHIVE, acquire
 from archiver.schema import metadata
+from archiver.viewing import (
+    drop_postgresql_views,
+    drop_sqlite_views,
+    refresh_views,
+    refuse_sqlite_dependents,
+    run_statements,
+    stale_views,
+)
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -24,6 +32,9 @@ _BESIDE = Path(__file__).parent
 # Inside a wheel the migrations lie in the package, in a checkout at its top.
 _REVISION = re.compile(r'^(revision|down_revision)\b[^=\n]*= "(\w+)"', re.MULTILINE)
 SCRIPTS = next(place for place in (_BESIDE / "migrations", _BESIDE.parent / "migrations") if place.is_dir())
+
+# What PostgreSQL says when a view reads what a migration drops, or alters the type of ("Error Codes").
+_HELD_UP = ("2BP01", "0A000")
 
 
 def alembic_config(**attributes: Any) -> "Config":
@@ -84,14 +95,17 @@ def check_revision(connection: Connection, schema: str) -> str:
 
 
 def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
-    """Bring the archive to this program's schema, in one transaction; return (revision before, after).
+    """Bring the archive to this program's schema and views, in one transaction; return (revision before, after).
 
     An SQLite archive with something in it is copied first, to `<file>.before-<revision>`, and the copy is verified.
     """
     with connected(engine, url) as connection:
         before = current_revision(connection, schema)
+        are_views_stale = before is not None and bool(stale_views(connection, schema))
     head = head_revision()
     if before == head:
+        if are_views_stale:
+            _refresh_views(engine, schema)
         return before, head
     from alembic import command
     from alembic.util.exc import CommandError
@@ -105,12 +119,44 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
     try:
         with _ddl_transaction(engine, schema) as connection:
             lease = None if before is None else acquire(connection, ARCHIVE)  # nobody else is at work meanwhile
-            command.upgrade(alembic_config(connection=connection, schema=schema), "head")
+            _migrate(connection, schema)
+            refresh_views(connection, schema)
             if lease is not None:
                 lease.release_in(connection)
     except (exc.DBAPIError, CommandError) as error:
         raise DatabaseError(f"the migration to {head} failed and changed nothing: {first_line(error)}") from None
     return before, head
+
+
+def _migrate(connection: Connection, schema: str) -> None:
+    """Run the migrations; the views give way where they must: always on SQLite, on PostgreSQL where one is held up."""
+    config = alembic_config(connection=connection, schema=schema)
+    if connection.dialect.name == "sqlite":
+        if inspect(connection).get_view_names():
+            refuse_sqlite_dependents(connection)
+        drop_sqlite_views(connection)
+        command.upgrade(config, "head")
+        return
+    try:
+        with connection.begin_nested():
+            command.upgrade(config, "head")
+    except exc.DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) not in _HELD_UP:
+            raise
+    else:
+        return
+    kept = drop_postgresql_views(connection, schema)
+    command.upgrade(config, "head")
+    refresh_views(connection, schema)
+    run_statements(connection, kept)
+
+
+def _refresh_views(engine: Engine, schema: str) -> None:
+    try:
+        with _ddl_transaction(engine, schema) as connection:
+            refresh_views(connection, schema)
+    except exc.DBAPIError as error:
+        raise DatabaseError(f"the views can't be made: {first_line(error)}") from None
 
 
 def differences(connection: Connection, schema: str) -> list[str]:
@@ -122,7 +168,8 @@ def differences(connection: Connection, schema: str) -> list[str]:
     if place:
         connection.dialect.default_schema_name = place
     context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return [str(difference) for difference in compare_metadata(context, metadata)]
+    found = [str(difference) for difference in compare_metadata(context, metadata)]
+    return found + [f"view {name} is not this program's: run `archiver database upgrade`" for name in stale_views(connection, schema)]
 
 
 def upgrade_sql(schema: str) -> None:

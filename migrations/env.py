@@ -4,6 +4,7 @@ from alembic import context
 
 from archiver.instants import UtcDateTime
 from archiver.schema import metadata
+from archiver.viewing import view_statements
 
 
 def render_item(kind, item, autogen_context):
@@ -30,6 +31,8 @@ def migrate(connection, schema):
             context.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
             context.execute(f'SET LOCAL search_path TO "{schema}"')
             context.run_migrations()
+            for statement in view_statements():
+                context.execute(statement)
         return
     context.configure(connection=connection, **options)
     with context.begin_transaction():

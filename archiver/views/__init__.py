@@ -1,5 +1,7 @@
 """The views that analysts read: which there are, and the SQL that makes them on each database."""
 
+from functools import lru_cache
+
 from sqlalchemy import Column, MetaData, Table
 
 from archiver.views.batches import BATCH_RUNS
@@ -31,10 +33,11 @@ TABLES = {
     for view in VIEWS
 }
 
-__all__ = ["TABLES", "VIEWS", "View", "ViewColumn", "metadata", "view_query"]
+__all__ = ["TABLES", "VIEWS", "View", "ViewColumn", "create_statement", "metadata"]
 
 
-def view_query(view: View, dialect_name: str) -> str:
-    """Return a view's query on `sqlite` or `postgresql`, its columns in the order of the registry."""
+@lru_cache
+def create_statement(view: View, dialect_name: str) -> str:
+    """Return the statement that makes a view on `sqlite` or `postgresql`."""
     dialect = SQLITE if dialect_name == "sqlite" else POSTGRESQL
-    return view.query(dialect)
+    return f"CREATE VIEW {view.name} AS\n{view.query(dialect)}"

@@ -99,8 +99,8 @@ def rate_columns(name: str, comment: str) -> tuple[ViewColumn, ...]:
     """Return a rate's column and those of its interval."""
     return (
         ViewColumn(name, FLOAT, f"{comment}; NULL where nothing finished"),
-        ViewColumn("ci_low", FLOAT, "Lower bound of its 95 % interval (Wilson)"),
-        ViewColumn("ci_high", FLOAT, "Upper bound of its 95 % interval (Wilson)"),
+        ViewColumn("ci_low", FLOAT, "Lower bound of its Wilson interval at 95 percent"),
+        ViewColumn("ci_high", FLOAT, "Upper bound of its Wilson interval at 95 percent"),
     )
 
 

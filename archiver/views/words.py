@@ -145,4 +145,4 @@ def key(*parts: str) -> str:
 
 def escaped(text: str) -> str:
     """Keep a text from running into the next part of a key."""
-    return f"replace(replace({text}, '%', '%25'), '/', '%2F')"
+    return f"replace(replace({text}, '~', '~0'), '/', '~1')"

@@ -1,0 +1,142 @@
+"""The views against the reports and against plain Python, over random archives, on both databases, in six zones."""
+
+import math
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from oracle import Oracle
+from random_archives import random_archive
+from report_builders import frames, run, save
+from sqlalchemy import select
+
+from archiver.ledger import write_weeks
+from archiver.viewing import refresh_views
+from archiver.views import TABLES
+from reports.batch_timing import batch_timing
+from reports.failure_rates import failure_rates
+from reports.groups import Selection
+from reports.releases import batch_passes, component_releases
+from reports.rollbacks import rollback_rates
+from reports.tables import records
+from reports.window import Window
+
+ZONES = ("UTC", "Asia/Shanghai", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+PROJECTS = ("p1", "p2")
+PLACE = ("project_id", "plan_id", "component_id", "batch")
+AS_OF = datetime(2027, 6, 1, tzinfo=UTC)
+# The end of summer time in Europe and America; the turn of a year of 53 weeks; the start of summer time.
+FIRST_DAYS = (date(2026, 10, 12), date(2026, 12, 14), date(2026, 3, 2))
+NAMES = {"component": "component_id", "batch": "batch"}
+
+
+@pytest.fixture(params=["sqlite_archive", "postgres_archive"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+def fill(engine, archive):
+    """Write an archive, the weeks of all zones, a run of each project before and after, and the views."""
+    days = [row["night_date"] for row in archive["nights"]]
+    runs = [
+        run(project, run_id=f"{project}-{day}") | dict.fromkeys(("started_at", "ended_at"), at_noon(day))
+        for project in PROJECTS
+        for day in (min(days), max(days))
+    ]
+    save(engine, **archive, runs=runs)
+    with engine.begin() as connection:
+        write_weeks(connection, ZONES, at_noon(max(days)))
+        refresh_views(connection, "public")
+
+
+def at_noon(day):
+    return datetime.combine(day, time(12), UTC)
+
+
+def view_rows(engine, name, **equal):
+    table = TABLES[name]
+    with engine.connect() as connection:
+        query = select(table).where(*(table.c[column] == value for column, value in equal.items()))
+        return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def window_of(weeks, zone):
+    first, last = min(row["week_start_date"] for row in weeks), max(row["week_start_date"] for row in weeks)
+    return Window.between(first, last + timedelta(days=7), ZoneInfo(zone))
+
+
+def assert_same(found, expected):
+    """Compare what is expected of each row, by key: numbers to 3 decimals of a second and 9 of a rate."""
+    assert found.keys() == expected.keys()
+    for key, row in expected.items():
+        for name, wanted in row.items():
+            value = found[key][name]
+            if isinstance(wanted, float) and value is not None:
+                tolerance = 5e-4 if name.endswith("_seconds") else 5e-10
+                assert math.isclose(value, wanted, rel_tol=0, abs_tol=tolerance), (key, name, value, wanted)
+            else:
+                assert value == wanted, (key, name, value, wanted)
+
+
+def report_rows(table, group, view):
+    """Return a report's rows by week and group, with the columns that the view has too."""
+    shared = [name for name in table.columns if name in TABLES[view].c and name not in {"project_id", "week"}]
+    return {(row["week"], row[group]): {name: row[name] for name in shared} for row in records(table)}
+
+
+def assert_weekly_views(engine, archive, zone):
+    loaded = frames(**archive)
+    for project in PROJECTS:
+        window = window_of(view_rows(engine, "coverage", time_zone=zone, project_id=project), zone)
+        own = {name: [row for row in archive[name] if row["project_id"] == project] for name in archive}
+        span = {"since": window.since_date, "until": window.until_date, "zone": ZoneInfo(zone)}
+        oracle = Oracle(own["attempts"], own["rollbacks"], own["components"], **span)
+        for view, group, report, plain in (
+            ("weekly_failure_rates", "component", failure_rates, oracle.failure_rates),
+            ("weekly_rollbacks", "component", _rollback_rates, oracle.rollback_rates),
+            ("weekly_batch_timing", "batch", batch_timing, oracle.batch_timing),
+        ):
+            column = NAMES[group]
+            rows = view_rows(engine, view, time_zone=zone, project_id=project)
+            found = {(row["week"], row[column]): row for row in rows}
+            selection = Selection(window, ("week", "project", group), {"project": (project,)})
+            assert len(found) == len(rows) == len({row[next(iter(row))] for row in rows})
+            assert_same(found, plain(("week", column)))
+            assert_same(found, report_rows(report(loaded, selection), column, view))
+            weeks = {week.label: (week.start_date, week.starts_at, week.ends_at) for week in window.weeks}
+            assert {row["week"]: (row["week_start_date"], row["starts_at"], row["ends_at"]) for row in rows} == weeks
+
+
+def _rollback_rates(loaded, selection):
+    return rollback_rates(loaded, selection, as_of=AS_OF, recheck_days=14)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_weekly_views_equal_the_reports_and_the_oracle(seed, engine):
+    archive = random_archive(500 + seed, first_day=FIRST_DAYS[seed % 3], plans=20)
+    fill(engine, archive)
+
+    for zone in (ZONES[seed], ZONES[seed - 3]):
+        assert_weekly_views(engine, archive, zone)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_releases_and_batches_equal_those_of_the_reports(seed, engine):
+    archive = random_archive(600 + seed, plans=60)
+    fill(engine, archive)
+    loaded = frames(**archive)
+
+    releases = {tuple(row[name] for name in PLACE): row for row in view_rows(engine, "component_releases")}
+    passes = {(row["project_id"], row["plan_id"], row["batch"]): row for row in view_rows(engine, "batch_runs")}
+
+    expected = records(component_releases(loaded.attempts, loaded.rollbacks))
+    names = [name for name in expected[0] if name != "component"]
+    assert_same(releases, {tuple(row[name] for name in PLACE): {name: row[name] for name in names} for row in expected})
+    finished = records(batch_passes(loaded.attempts, loaded.components))
+    known = {(row["project_id"], row["plan_id"], row["batch"]): row for row in finished}
+    for row in finished:
+        if not row["is_finished"]:
+            row |= {"ended_at": None, "duration_seconds": None}
+        for name in ("creator", "action"):  # the reports know them of plans with attempts only
+            del row[name]
+    assert_same(passes, known)
