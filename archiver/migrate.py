@@ -169,7 +169,10 @@ def differences(connection: Connection, schema: str) -> list[str]:
         connection.dialect.default_schema_name = place
     context = MigrationContext.configure(connection, opts={"compare_type": True})
     found = [str(difference) for difference in compare_metadata(context, metadata)]
-    return found + [f"view {name} is not this program's: run `archiver database upgrade`" for name in stale_views(connection, schema)]
+    return found + [
+        f"view {name} is not this program's: run `archiver database upgrade`"
+        for name in stale_views(connection, schema)
+    ]
 
 
 def upgrade_sql(schema: str) -> None:

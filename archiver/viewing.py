@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator
 
 from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects import postgresql
 
 from archiver.errors import DatabaseError
 from archiver.views import VIEWS, View, create_statement
@@ -59,7 +58,7 @@ def stale_views(connection: Connection, schema: str) -> list[str]:
     if connection.dialect.name == "sqlite":
         # SQLite keeps the statement as it came.
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE type = 'view'"))
-        made = {name: statement for name, statement in rows}
+        made = {row[0]: row[1] for row in rows}
         return [view.name for view in VIEWS if made.get(view.name) != create_statement(view, "sqlite")]
     rows = connection.execute(
         text(
@@ -68,7 +67,7 @@ def stale_views(connection: Connection, schema: str) -> list[str]:
         ),
         {"schema": schema, "names": _NAMES},
     )
-    comments = {name: comment for name, comment in rows}
+    comments = {row[0]: row[1] for row in rows}
     return [view.name for view in VIEWS if comments.get(view.name) != _comment(view)]
 
 
@@ -101,7 +100,9 @@ def drop_sqlite_views(connection: Connection) -> None:
 
 def refuse_sqlite_dependents(connection: Connection) -> None:
     """Raise DatabaseError naming the views and triggers of others: a table can't be rebuilt while one reads it."""
-    query = text("SELECT type || ' ' || name FROM sqlite_master WHERE type IN ('view', 'trigger') AND name NOT IN :names")
+    query = text(
+        "SELECT type || ' ' || name FROM sqlite_master WHERE type IN ('view', 'trigger') AND name NOT IN :names"
+    )
     found = connection.execute(query.bindparams(bindparam("names", _NAMES, expanding=True))).scalars().all()
     _refuse(list(found))
 
@@ -138,7 +139,7 @@ def _can_replace(connection: Connection, schema: str) -> bool:
     there: dict[str, list[tuple[str, str]]] = {}
     for name, column, type_ in connection.execute(text(_COLUMNS), {"schema": schema, "names": _NAMES}):
         there.setdefault(name, []).append((column, type_))
-    dialect = postgresql.dialect()
+    dialect = connection.dialect
     for view in VIEWS:
         wanted = [(column.name, column.type.compile(dialect).lower()) for column in view.columns]
         found = there.get(view.name, [])

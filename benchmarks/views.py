@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import func, insert, select, text
 
 from archiver.database import open_writer
-from archiver.instants import UtcDateTime  # noqa: F401 - the tables' own type
 from archiver.ledger import write_weeks
 from archiver.migrate import upgrade
 from archiver.schema import components, job_attempts, nights, plans, rollbacks, runs, snapshots
@@ -22,11 +21,12 @@ FIRST = datetime(2025, 11, 24, tzinfo=UTC)
 NOW = FIRST + timedelta(weeks=WEEKS)
 COMPONENTS, BATCHES, PLACES = 400, 3, 15
 OUTCOMES = ("succeeded",) * 18 + ("failed", "aborted")
+WEEK = "WHERE time_zone = 'UTC' AND week = '2026-W30'"
 QUESTIONS = {
-    "weekly_failure_rates, one week": "SELECT * FROM weekly_failure_rates WHERE time_zone = 'UTC' AND week = '2026-W30'",
-    "weekly_rollbacks, one week": "SELECT * FROM weekly_rollbacks WHERE time_zone = 'UTC' AND week = '2026-W30'",
-    "weekly_batch_timing, one week": "SELECT * FROM weekly_batch_timing WHERE time_zone = 'UTC' AND week = '2026-W30'",
-    "coverage, one week": "SELECT * FROM coverage WHERE time_zone = 'UTC' AND week = '2026-W30'",
+    "weekly_failure_rates, one week": "SELECT * FROM weekly_failure_rates " + WEEK,
+    "weekly_rollbacks, one week": "SELECT * FROM weekly_rollbacks " + WEEK,
+    "weekly_batch_timing, one week": "SELECT * FROM weekly_batch_timing " + WEEK,
+    "coverage, one week": "SELECT * FROM coverage " + WEEK,
     "component_releases, one day": "SELECT * FROM component_releases "
     "WHERE started_at >= '2026-07-22T00:00:00.000Z' AND started_at < '2026-07-23T00:00:00.000Z'",
     "batch_runs, one plan": "SELECT * FROM batch_runs WHERE project_id = 'p1' AND plan_id = 'plan-77'",
@@ -86,7 +86,9 @@ def fill(engine, attempt_count):
             connection.execute(insert(nights), [row | {"project_id": project, "state": "done"} for row in fallen])
         body = {"snapshot_id": "s", "snapshot_key": "s", "project_id": "p1", "plan_id": "-", "kind": "list_item"}
         times = dict.fromkeys(("captured_at", "last_captured_at", "recorded_at"), NOW)
-        connection.execute(insert(snapshots), [body | times | {"content_sha256": "", "canonical_sha256": "", "run_id": "run-p1"}])
+        connection.execute(
+            insert(snapshots), [body | times | {"content_sha256": "", "canonical_sha256": "", "run_id": "run-p1"}]
+        )
     written = number = 0
     while written < attempt_count:
         batch = {}
@@ -118,7 +120,6 @@ def main():
             started = time.perf_counter()
             rows = connection.exec_driver_sql(query).fetchall()
             print(f"{time.perf_counter() - started:8.2f} s  {len(rows):7,} rows  {name}")
-
 
 
 if __name__ == "__main__":

@@ -3,7 +3,9 @@
 from archiver.views.joins import of_place
 from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn, count_if, key
 
-_IS_OVER = "f.outcome IN ('succeeded', 'failed', 'aborted') AND f.duration_seconds IS NOT NULL AND f.ended_at IS NOT NULL"
+_IS_OVER = (
+    "f.outcome IN ('succeeded', 'failed', 'aborted') AND f.duration_seconds IS NOT NULL AND f.ended_at IS NOT NULL"
+)
 _PASS = ("batch", "components", "failed", "started_at", "ended_at", "duration_seconds", "gap_seconds", "is_finished")
 
 
@@ -44,8 +46,9 @@ def _batch_runs(dialect: Dialect) -> str:
     join, written = dialect.for_each(_PASS, _passes_of_plan(dialect), "b")
     labels = ", ".join(f"CAST(NULL AS TEXT) AS {name}" for name in ("team", "environment", "tier"))
     measured = ", ".join(f"{written[name]} AS {name}" for name in _PASS[1:])
-    return f"""SELECT {key("p.plan_key", f"COALESCE(CAST({written['batch']} AS TEXT), '')")} AS batch_run_key, p.plan_key,
-  p.project_id, p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {labels},
+    identity = key("p.plan_key", f"COALESCE(CAST({written['batch']} AS TEXT), '')")
+    return f"""SELECT {identity} AS batch_run_key, p.plan_key, p.project_id,
+  p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {labels},
   {measured}
 FROM plans AS p
 {join}

@@ -4,9 +4,7 @@ from archiver.views.joins import in_week, inferred_start, is_head, latest_name, 
 from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn
 
 
-def release_rows(
-    dialect: Dialect, columns: tuple[str, ...], *, within_week: bool = False, where: str = "true"
-) -> str:
+def release_rows(dialect: Dialect, columns: tuple[str, ...], *, within_week: bool = False, where: str = "true") -> str:
     """Return a query for component releases with the named columns: all, or those of the week `w` around it.
 
     `where` may ask more of the head attempt `a`, the plan `p` and the last attempt `l`. Releases with a real
@@ -32,7 +30,9 @@ WHERE {condition} AND {in_week(started_at) if within_week else "true"} AND {wher
 
 
 def _columns(dialect: Dialect) -> dict[str, str]:
-    held = f"FROM rollback_releases AS r WHERE {of_component('r', 'a')} AND {dialect.same('r.release_batch', 'a.batch')}"
+    held = (
+        f"FROM rollback_releases AS r WHERE {of_component('r', 'a')} AND {dialect.same('r.release_batch', 'a.batch')}"
+    )
     first_success = f"""SELECT r.recovery_seconds {held} AND r.outcome = 'succeeded'
     ORDER BY COALESCE(r.started_at, r.ended_at) NULLS LAST, r.first_seen_at,
       r.rollback_job_id {dialect.by_code} NULLS LAST LIMIT 1"""

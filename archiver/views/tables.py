@@ -27,6 +27,7 @@ from archiver.views.words import (
     wilson_spread,
 )
 
+
 def _weekly_failure_rates(dialect: Dialect) -> str:
     attempts = "SELECT a.component_id, a.outcome FROM job_attempts AS a"
     events = f"""{attempts} WHERE a.project_id = w.project_id AND {in_week("a.started_at")}
@@ -70,9 +71,7 @@ def _weekly_rollbacks(dialect: Dialect) -> str:
         where="a.project_id = w.project_id AND l.outcome IN ('succeeded', 'failed')",
     )
     low, high = wilson("v.rolled_back", "v.finished", "v.spread")
-    quantiles = {
-        f"recovery_p{share}_seconds": dialect.quantile(share / 100, "recovery_seconds") for share in (50, 90)
-    }
+    quantiles = {f"recovery_p{share}_seconds": dialect.quantile(share / 100, "recovery_seconds") for share in (50, 90)}
     return weekly_query(
         dialect,
         row_key="weekly_rollback_key",

@@ -13,25 +13,29 @@ COVERAGE = """CASE WHEN v.nights_planned > 0 AND v.nights_done = v.nights_planne
 
 def known_weeks(dialect: Dialect) -> str:
     """Each project's weeks, from its first attempt, run or night to its last."""
-    attempts = "FROM job_attempts AS a WHERE a.project_id = r.project_id"
-    inferred = f"""FROM job_attempts AS a JOIN plans AS p ON p.plan_key = a.plan_key
-      WHERE a.project_id = r.project_id AND a.started_at IS NULL AND a.outcome = 'failed'"""
-    nights = "FROM nights AS n WHERE n.project_id = r.project_id"
-    instants = [("started_at", attempts), (inferred_start("a", "p"), inferred)]
+    sources = {
+        "attempt_at": ("a.started_at", "job_attempts AS a WHERE a.project_id = r.project_id"),
+        "inferred_at": (
+            inferred_start("a", "p"),
+            """job_attempts AS a JOIN plans AS p ON p.plan_key = a.plan_key
+        WHERE a.project_id = r.project_id AND a.started_at IS NULL AND a.outcome = 'failed'""",
+        ),
+        "night_date": ("n.night_date", "nights AS n WHERE n.project_id = r.project_id"),
+    }
     bounds = ",\n      ".join(
-        f"(SELECT {end}({value}) {source}) AS {end}_{place}"
-        for place, (value, source) in enumerate([*instants, ("n.night_date", nights)])
-        for end in ("min", "max")
+        f"(SELECT {aggregate}({value}) FROM {source}) AS {end}_{name}"
+        for name, (value, source) in sources.items()
+        for end, aggregate in (("first", "min"), ("last", "max"))
     )
-    begins = "w.ends_at > k.first_run_at OR w.ends_at > k.min_0 OR w.ends_at > k.min_1 OR {0} > k.min_2"
-    ends = "w.starts_at <= k.last_run_at OR w.starts_at <= k.max_0 OR w.starts_at <= k.max_1"
     return f"""SELECT {", ".join(f"w.{name}" for name in WEEK)}, k.project_id
   FROM weeks AS w JOIN (
     SELECT r.project_id, min(r.started_at) AS first_run_at, max(r.started_at) AS last_run_at,
       {bounds}
     FROM runs AS r GROUP BY r.project_id) AS k
-  ON ({begins.format(dialect.next_week("w.week_start_date"))})
-    AND ({ends} OR w.week_start_date <= k.max_2)"""
+  ON (w.ends_at > k.first_run_at OR w.ends_at > k.first_attempt_at OR w.ends_at > k.first_inferred_at
+      OR {dialect.next_week("w.week_start_date")} > k.first_night_date)
+    AND (w.starts_at <= k.last_run_at OR w.starts_at <= k.last_attempt_at OR w.starts_at <= k.last_inferred_at
+      OR w.week_start_date <= k.last_night_date)"""
 
 
 def with_nights(dialect: Dialect, rows: str, more: str = "") -> str:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Date, Float, Text
+from sqlalchemy import BigInteger, Boolean, Date, Double, Text
 
 from archiver.instants import UtcDateTime
 
-TEXT, INTEGER, FLOAT, BOOLEAN, DATE, INSTANT = Text(), BigInteger(), Float(), Boolean(), Date(), UtcDateTime()
+TEXT, INTEGER, BOOLEAN, DATE, INSTANT = Text(), BigInteger(), Boolean(), Date(), UtcDateTime()
+FLOAT: Double[float] = Double()
 
 _Z = NormalDist().inv_cdf(0.975)
 _FLOAT = "DOUBLE PRECISION"  # SQLite reads it as REAL

@@ -194,6 +194,7 @@ def test_the_printed_sql_makes_the_same_archive(postgres_url):
 
     reader = open_reader(postgres_url, SCHEMA)
     with reader.connect() as connection:
+        assert viewing.stale_views(connection, SCHEMA) == []
         assert migrate.differences(connection, SCHEMA) == []
     reader.dispose()
 
@@ -228,6 +229,44 @@ def test_a_migration_that_fails_changes_nothing(archive, second_migration):
     with archive.engine.connect() as connection:
         assert migrate.current_revision(connection, SCHEMA) == archive.revision
     assert archive.rows(schema.leases) == []
+
+
+_REBUILDS = """    with op.batch_alter_table("nights") as batch:
+        batch.alter_column("state", type_=sa.String(20))
+"""
+
+
+def test_a_migration_of_a_table_that_views_read_takes_them_out_of_its_way(archive, second_migration):
+    newer = second_migration(more=_REBUILDS)
+
+    assert migrate.upgrade(archive.engine, archive.url, SCHEMA) == (archive.revision, newer)
+
+    with archive.engine.connect() as connection:
+        assert viewing.stale_views(connection, SCHEMA) == []
+        assert connection.execute(text("SELECT * FROM coverage")).all() == []
+
+
+def test_a_migration_that_others_views_stand_in_the_way_of_names_them(archive, second_migration):
+    with archive.engine.begin() as connection:
+        connection.execute(text("CREATE VIEW mine AS SELECT week FROM coverage"))
+    second_migration(more=_REBUILDS)
+
+    with pytest.raises(DatabaseError, match=r"view (release_archive\.)?mine.*nothing was changed"):
+        migrate.upgrade(archive.engine, archive.url, SCHEMA)
+
+    assert "colour" not in columns(archive)
+    with archive.engine.connect() as connection:
+        assert connection.execute(text("SELECT week FROM mine")).all() == []
+
+
+def test_a_migration_that_leaves_the_views_be_leaves_those_of_others_be(archive, second_migration):
+    if archive.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite can't tell which table a view reads")
+    with archive.engine.begin() as connection:
+        connection.execute(text("CREATE VIEW mine AS SELECT week FROM coverage"))
+    newer = second_migration()
+
+    assert migrate.upgrade(archive.engine, archive.url, SCHEMA) == (archive.revision, newer)
 
 
 def test_a_migration_waits_for_no_run_and_disturbs_none(archive, second_migration):
