@@ -1,7 +1,25 @@
 """Component releases as SQL: the same rules as `reports/releases.py`."""
 
 from archiver.views.joins import in_week, inferred_start, is_head, latest_name, of_component, of_place, release_key
-from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn
+from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn, count_if
+
+_HELD = ("rollbacks", "rollbacks_failed", "rollback_outcome", "recovery_seconds")
+
+
+def _held_rollbacks(dialect: Dialect) -> str:
+    """Return a query for the one row that sums up the rollbacks of the release of attempt `a`."""
+    latest = "COALESCE(r.started_at, r.ended_at, r.first_seen_at) DESC"
+    earliest = f"""COALESCE(r.started_at, r.ended_at) NULLS LAST, r.first_seen_at,
+      r.rollback_job_id {dialect.by_code} NULLS LAST"""
+    succeeded = "CASE WHEN r.outcome = 'succeeded' THEN 0 ELSE 1 END"
+    held = f"""SELECT r.outcome, r.recovery_seconds,
+    row_number() OVER (ORDER BY {succeeded}, {latest}, r.rollback_key {dialect.by_code} DESC) AS latest_place,
+    row_number() OVER (ORDER BY {succeeded}, {earliest}) AS earliest_place
+  FROM rollback_releases AS r WHERE {of_component("r", "a")} AND {dialect.same("r.release_batch", "a.batch")}"""
+    return f"""SELECT count(*) AS rollbacks, {count_if("s.outcome = 'failed'")} AS rollbacks_failed,
+    max(CASE WHEN s.latest_place = 1 THEN s.outcome END) AS rollback_outcome,
+    max(CASE WHEN s.earliest_place = 1 AND s.outcome = 'succeeded' THEN s.recovery_seconds END) AS recovery_seconds
+  FROM ({held}) AS s"""
 
 
 def release_rows(dialect: Dialect, columns: tuple[str, ...], *, within_week: bool = False, where: str = "true") -> str:
@@ -10,7 +28,9 @@ def release_rows(dialect: Dialect, columns: tuple[str, ...], *, within_week: boo
     `where` may ask more of the head attempt `a`, the plan `p` and the last attempt `l`. Releases with a real
     start and the others are apart, so that a span of time finds the former by index.
     """
-    known = _columns(dialect)
+    join, written = dialect.for_each(_HELD, _held_rollbacks(dialect), "h")
+    known = _columns(dialect) | written
+    known["rolled_back"] = f"CAST(CASE WHEN {written['rollbacks']} > 0 THEN 1 ELSE 0 END AS BIGINT)"
 
     def part(started_at: str, is_start_inferred: str, condition: str) -> str:
         said = known | {"started_at": started_at, "is_start_inferred": is_start_inferred}
@@ -20,6 +40,7 @@ FROM job_attempts AS a
 JOIN plans AS p ON p.plan_key = a.plan_key
 JOIN job_attempts AS l ON l.attempt_key = (
   SELECT z.attempt_key FROM job_attempts AS z WHERE {of_place(dialect, "z", "a")} ORDER BY z.attempt DESC LIMIT 1)
+{join}
 WHERE {condition} AND {in_week(started_at) if within_week else "true"} AND {where}
   AND {is_head(dialect, "a")}"""
 
@@ -30,14 +51,6 @@ WHERE {condition} AND {in_week(started_at) if within_week else "true"} AND {wher
 
 
 def _columns(dialect: Dialect) -> dict[str, str]:
-    held = (
-        f"FROM rollback_releases AS r WHERE {of_component('r', 'a')} AND {dialect.same('r.release_batch', 'a.batch')}"
-    )
-    first_success = f"""SELECT r.recovery_seconds {held} AND r.outcome = 'succeeded'
-    ORDER BY COALESCE(r.started_at, r.ended_at) NULLS LAST, r.first_seen_at,
-      r.rollback_job_id {dialect.by_code} NULLS LAST LIMIT 1"""
-    latest = f"""SELECT r.outcome {held} ORDER BY CASE WHEN r.outcome = 'succeeded' THEN 0 ELSE 1 END,
-      COALESCE(r.started_at, r.ended_at, r.first_seen_at) DESC, r.rollback_key {dialect.by_code} DESC LIMIT 1"""
     return {
         "component_release_key": release_key("a", "batch"),
         "plan_key": "a.plan_key",
@@ -50,12 +63,7 @@ def _columns(dialect: Dialect) -> dict[str, str]:
         "version": "l.version",
         "attempts": f"(SELECT count(*) FROM job_attempts AS z WHERE {of_place(dialect, 'z', 'a')})",
         "outcome": "l.outcome",
-        "rolled_back": f"CAST(CASE WHEN EXISTS (SELECT 1 {held}) THEN 1 ELSE 0 END AS BIGINT)",
-        "rollback_outcome": f"({latest})",
-        "rollbacks": f"(SELECT count(*) {held})",
-        "rollbacks_failed": f"(SELECT count(*) {held} AND r.outcome = 'failed')",
         "ended_at": "l.ended_at",
-        "recovery_seconds": f"({first_success})",
     }
 
 
