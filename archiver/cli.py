@@ -184,6 +184,14 @@ def check(config: Config = None) -> None:
     raise typer.Exit(1 if found else 0)
 
 
+@database_app.command()
+def dictionary() -> None:
+    """Print the data dictionary as Markdown: every table and view, its grain and its columns."""
+    from archiver.dictionary import dictionary as lines
+
+    typer.echo("\n".join(lines()))
+
+
 def _until_signal(work: Coroutine[Any, Any, _T]) -> _T | None:
     """Run until done, or until SIGTERM or SIGINT cancels it, after what is in hand; then return None."""
 

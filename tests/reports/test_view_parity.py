@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from oracle import Oracle
 from random_archives import random_archive
-from report_builders import frames, run, save
+from report_builders import attempt, frames, night, rollback, run, save
 from sqlalchemy import select
 
 from archiver.ledger import write_weeks
@@ -38,15 +38,22 @@ def engine(request):
 def fill(engine, archive):
     """Write an archive, the weeks of all zones, a run of each project before and after, and the views."""
     days = [row["night_date"] for row in archive["nights"]]
+    projects = {row["project_id"] for name in ("nights", "attempts") for row in archive[name]}
     runs = [
         run(project, run_id=f"{project}-{day}") | dict.fromkeys(("started_at", "ended_at"), at_noon(day))
-        for project in PROJECTS
-        for day in (min(days), max(days))
+        for project in sorted(projects)
+        for day in dict.fromkeys((min(days), max(days)))
     ]
     save(engine, **archive, runs=runs)
     with engine.begin() as connection:
         write_weeks(connection, ZONES, at_noon(max(days)))
         refresh_views(connection, "public")
+
+
+def small(attempts, rollbacks=(), nights=None):
+    """Return an archive of a few rows, with a night of the default project in 2026-W47."""
+    nights = nights or [night("2026-11-17", project_id="p")]
+    return {"attempts": attempts, "rollbacks": list(rollbacks), "components": [], "nights": nights}
 
 
 def at_noon(day):
@@ -142,3 +149,67 @@ def test_releases_and_batches_equal_those_of_the_reports(seed, engine):
         for name in ("creator", "action"):  # the reports know them of plans with attempts only
             del row[name]
     assert_same(passes, known)
+
+
+def test_of_two_releases_that_started_together_a_stray_rollback_is_of_the_higher_batch(engine):
+    attempts = [attempt(batch=batch, job_id=f"job-{batch}") for batch in (1, None, 2)]
+    fill(engine, small(attempts, [rollback(batch=7, job_id=None)]))
+
+    releases = view_rows(engine, "component_releases")
+
+    # No batch is higher than any.
+    assert {row["batch"]: row["rollbacks"] for row in releases} == {1: 0, 2: 0, None: 1}
+
+
+def test_a_week_after_the_last_run_is_there_for_an_attempt_that_says_it_started_in_it(engine):
+    fill(engine, small([attempt(start="2026-12-09 10:00")]))
+
+    rows = view_rows(engine, "weekly_failure_rates", time_zone="UTC")
+
+    # The runs and the night lie in week 47, the attempt in week 50.
+    assert [(row["week"], row["component_id"], row["finished"], row["coverage"]) for row in rows] == [
+        ("2026-W47", None, 0, "complete"),
+        ("2026-W48", None, 0, "none"),
+        ("2026-W49", None, 0, "none"),
+        ("2026-W50", "api", 1, "none"),
+    ]
+
+
+def test_coverage_tells_nights_done_in_part_and_missed(engine):
+    states = {"2026-11-16": "done", "2026-11-17": "partial", "2026-11-18": "missed", "2026-11-19": "due"}
+    fill(engine, small([], nights=[night(day, state, "p1") for day, state in states.items()]))
+
+    (row,) = view_rows(engine, "coverage", time_zone="UTC", project_id="p1")
+
+    counts = {name: row[f"nights_{name}"] for name in ("planned", "done", "partial", "missed")}
+    assert counts == {"planned": 4, "done": 1, "partial": 1, "missed": 1}
+    assert row["coverage"] == "partial"
+
+
+def test_a_key_tells_a_project_with_a_slash_from_a_component_with_one(engine):
+    pairs = [("a/b", "c"), ("a", "b/c")]
+    fill(engine, small([attempt(project_id=project, component_id=component) for project, component in pairs]))
+
+    rows = [row for row in view_rows(engine, "weekly_failure_rates", time_zone="UTC") if row["component_id"]]
+
+    assert {row["component_id"] for row in rows} == {"c", "b/c"}
+    assert len({row["weekly_failure_rate_key"] for row in rows}) == len(rows) == 2
+
+
+def test_the_quantiles_of_four_recoveries_worked_by_hand(engine):
+    # Recoveries of 60, 120, 180 and 600 seconds: the median lies half way between 120 and 180, the 90th
+    # percentile at place 2.7 of 0 to 3: 180 + 0.7 * 420.
+    seconds = {"one": 60, "two": 120, "three": 180, "four": 600}
+    attempts = [attempt(plan_id=plan, job_id=plan, seconds=0) for plan in seconds]
+    undone = [
+        rollback(plan_id=plan, job_id=plan, start="2026-11-16 10:00", seconds=took) for plan, took in seconds.items()
+    ]
+    fill(engine, small(attempts, undone))
+
+    rows = view_rows(engine, "weekly_rollbacks", time_zone="UTC", component_id="api")
+
+    assert [(row["finished"], row["rolled_back"], row["rollback_rate"]) for row in rows] == [(4, 4, 1.0)]
+    assert rows[0]["recovery_p50_seconds"] == pytest.approx(150)
+    assert rows[0]["recovery_p90_seconds"] == pytest.approx(474)
+    # Wilson's interval of 4 out of 4 begins at 4 / (4 + z^2).
+    assert (rows[0]["ci_low"], rows[0]["ci_high"]) == (pytest.approx(4 / (4 + 1.959963984540054**2), abs=1e-12), 1.0)

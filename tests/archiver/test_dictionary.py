@@ -1,0 +1,44 @@
+"""The data dictionary: nothing of the archive is left out of it."""
+
+from archiver import schema
+from archiver.cli import main
+from archiver.dictionary import dictionary
+from archiver.views import TABLES
+
+
+def sections():
+    """Return the names of each heading's columns."""
+    found, name = {}, None
+    for line in dictionary():
+        if line.startswith("### "):
+            name = line.removeprefix("### ")
+            found[name] = []
+        elif line.startswith("| `"):
+            found[name].append(line.split("`")[1])
+    return found
+
+
+def test_every_table_and_view_is_there_with_every_column_in_order():
+    everything = {**TABLES, **schema.metadata.tables}
+
+    assert sections() == {name: [column.name for column in table.columns] for name, table in everything.items()}
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head():
+    widths = set()
+    for line in dictionary():
+        if line.startswith("|---"):
+            widths = {line.count("|")}
+        elif line.startswith("| `"):
+            assert line.replace("\\|", "").count("|") in widths, line
+
+
+def test_the_command_prints_it(capsys, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["archiver", "database", "dictionary"])
+
+    try:
+        main()
+    except SystemExit as ended:
+        assert not ended.code
+
+    assert "### weekly_failure_rates" in capsys.readouterr().out
