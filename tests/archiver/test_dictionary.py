@@ -1,5 +1,7 @@
 """The data dictionary: nothing of the archive is left out of it."""
 
+import pytest
+
 from archiver import schema
 from archiver.cli import main
 from archiver.dictionary import dictionary
@@ -36,9 +38,8 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head():
 def test_the_command_prints_it(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["archiver", "database", "dictionary"])
 
-    try:
+    with pytest.raises(SystemExit) as ended:
         main()
-    except SystemExit as ended:
-        assert not ended.code
 
+    assert not ended.value.code
     assert "### weekly_failure_rates" in capsys.readouterr().out
