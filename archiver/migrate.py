@@ -107,7 +107,6 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
         if are_views_stale:
             _refresh_views(engine, schema)
         return before, head
-    from alembic import command
     from alembic.util.exc import CommandError
 
     parsed = parse_url(url)
@@ -130,6 +129,8 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
 
 def _migrate(connection: Connection, schema: str) -> None:
     """Run the migrations; the views give way where they must: always on SQLite, on PostgreSQL where one is held up."""
+    from alembic import command
+
     config = alembic_config(connection=connection, schema=schema)
     if connection.dialect.name == "sqlite":
         if inspect(connection).get_view_names():
