@@ -25,10 +25,14 @@ _FROM_FILE = (
     "access_key",
     "secret_key",
     "security_token",
+    "notify_urls",
 )
 _SCHEMES = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _REGION = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+# A URL begins after whitespace or a comma; a comma inside one, as between two recipients, parts nothing.
+_URL_GAP = re.compile(r"[\s,]+(?=[a-z][a-z0-9+.-]*://)", re.IGNORECASE)
+_NOTIFY_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 CredentialKind = Literal["token", "password", "key"]
 _KINDS: dict[CredentialKind, tuple[str, ...]] = {
@@ -39,7 +43,8 @@ _KINDS: dict[CredentialKind, tuple[str, ...]] = {
 _OPTIONAL = ("security_token",)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -57,7 +62,7 @@ def _check_endpoint(value: str | None) -> str | None:
         raise ValueError("is no URL; write https://host") from None
     if not host or parts.query or parts.fragment or parts.username is not None:
         raise ValueError("must be https://host, with a port or a path prefix at most")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         raise ValueError("must begin with https:// (http:// only for this machine's loopback)")
     return value.rstrip("/")
 
@@ -97,6 +102,22 @@ def _check_database(value: SecretStr) -> SecretStr:
     return value
 
 
+def _split_urls(text: str) -> list[str]:
+    parts = (part.strip(" \t\r\n,") for part in _URL_GAP.split(text))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
+def _check_notify_urls(value: SecretStr | None) -> SecretStr | None:
+    # They hold passwords and tokens: which one is wrong is told by its place.
+    urls = _split_urls(value.get_secret_value()) if value is not None else []
+    for place, url in enumerate(urls, 1):
+        if not _NOTIFY_URL.fullmatch(url):
+            raise ValueError(
+                f"holds no URL in place {place} of {len(urls)}: write scheme://…, parted by commas or whitespace"
+            )
+    return value if urls else None
+
+
 Endpoint = Annotated[str | None, AfterValidator(_check_endpoint)]
 
 
@@ -133,7 +154,7 @@ class Settings(BaseSettings):
     timezone: Annotated[str, AfterValidator(_check_zone)] = "UTC"
     report_schedule: Annotated[str, AfterValidator(_check_schedule)] = "0 6 * * mon"
     report_directory: Path | None = None
-    notify_urls: SecretStr | None = None
+    notify_urls: Annotated[SecretStr | None, AfterValidator(_check_notify_urls)] = None
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
 
@@ -142,6 +163,11 @@ class Settings(BaseSettings):
         """The projects, in the order given, each once."""
         parts = [part.strip() for part in (self.project_id or "").split(",")]
         return list(dict.fromkeys(part for part in parts if part))
+
+    @property
+    def notify_services(self) -> list[str]:
+        """The URLs of ARCHIVER_NOTIFY_URLS, in the order given, each once. They hold secrets."""
+        return _split_urls(self.notify_urls.get_secret_value()) if self.notify_urls is not None else []
 
     @property
     def credential_kind(self) -> CredentialKind | None:

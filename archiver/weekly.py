@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Engine, func, select
 
 from archiver.database import connected
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, SettingsError
 from archiver.nights import last_due
 from archiver.schema import issued_reports, nights
 from archiver.settings import Settings
@@ -19,6 +19,7 @@ log = structlog.get_logger()
 
 # So long a report waits for the night that ends its week; then it goes out and says what it lacks.
 LONGEST_WAIT = timedelta(hours=6)
+_DONE_IN_PART = 1
 
 
 def week_to_issue(settings: Settings, engine: Engine, now: datetime, *, is_night_open: bool) -> str | None:
@@ -44,23 +45,43 @@ def week_to_issue(settings: Settings, engine: Engine, now: datetime, *, is_night
 
 
 async def issue(settings: Settings, week: str, config: Path | None) -> None:
-    """Issue a week's report, and write its files to ARCHIVER_REPORT_DIRECTORY if that is set. ArchiverError on failure.
+    """Issue a week's report, write its files to ARCHIVER_REPORT_DIRECTORY and send it to ARCHIVER_NOTIFY_URLS if set.
+
+    ArchiverError if it was not issued. A delivery that failed is logged and not tried again: nothing tells which of
+    several services took it, and one that was slow may have it. Where the settings of the delivery are wrong, the
+    report is issued without one.
+    """
+    is_sent = settings.notify_urls is not None
+    code, said = await _weekly(settings, week, config, is_sent=is_sent)
+    if is_sent and code == SettingsError.exit_code:
+        log.error("weekly.report_not_sent", week=week, error=said)
+        code, said = await _weekly(settings, week, config, is_sent=False)
+    elif is_sent and code == _DONE_IN_PART:
+        log.error("weekly.report_not_delivered", week=week, error=said)
+        code = 0
+    if code != 0:
+        raise ArchiverError(f"the report of {week} was not issued: {said}")
+    log.info("weekly.report_issued", week=week)
+
+
+async def _weekly(settings: Settings, week: str, config: Path | None, *, is_sent: bool) -> tuple[int, str]:
+    """Run `reports weekly`; return its exit code and the last line that it complained of.
 
     A process of its own: what a report takes of memory is given back, and the archiver knows no reports.
     """
     command = [sys.executable, "-m", "reports", "weekly", "--week", week, "--issue"]
     command += [] if settings.report_directory is None else ["--out", str(settings.report_directory)]
+    command += ["--send"] if is_sent else []
     command += [] if config is None else ["--config", str(config)]
     process = await asyncio.create_subprocess_exec(
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        _, said = await process.communicate()
+        _, complaint = await process.communicate()
     except asyncio.CancelledError:
         process.terminate()
         await process.wait()
         raise
-    if process.returncode != 0:
-        lines = said.decode("utf-8", "replace").splitlines() or [f"exit code {process.returncode}"]
-        raise ArchiverError(f"the report of {week} was not issued: {lines[-1]}")
-    log.info("weekly.report_issued", week=week)
+    code = -1 if process.returncode is None else process.returncode
+    lines = complaint.decode("utf-8", "replace").splitlines() or [f"exit code {code}"]
+    return code, lines[-1]

@@ -41,6 +41,7 @@ from reports.options import (
 )
 from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
+from reports.sending import DeliveryError, send_weekly, services_of
 from reports.window import monday_of, parse_week
 
 _ONE_WEEK = timedelta(days=7)
@@ -214,6 +215,9 @@ def _weekly(
     issue: Annotated[
         bool, typer.Option("--issue", help="Keep it in the archive, to be compared with what is known later.")
     ] = False,
+    send: Annotated[
+        bool, typer.Option("--send", help="Send it to ARCHIVER_NOTIFY_URLS; exit 1 if one did not take it.")
+    ] = False,
     as_of: AsOf = None,
     config: Config = None,
 ) -> None:
@@ -223,11 +227,14 @@ def _weekly(
     it ended less than ARCHIVER_RECHECK_DAYS before the newest run's end, so that the same archive gives the same
     report on any day.
     """
-    if out is None and not issue:
-        raise UsageError("where to? name a directory with --out, or keep the report in the archive with --issue")
+    if out is None and not issue and not send:
+        raise UsageError(
+            "where to? name a directory with --out, keep the report in the archive with --issue, or mail it with --send"
+        )
     if issue and as_of is not None:
         raise UsageError("--issue keeps what is known now: leave out --as-of")
     settings = load_settings(config)
+    services = services_of(settings) if send else []
     zone = ZoneInfo(settings.timezone)
     at = parse_as_of(as_of, zone)
     now = clock_of(context).now()
@@ -242,7 +249,17 @@ def _weekly(
         for name, text in files.items():
             save(out / name, text.encode())
         said = [*(str(out / name) for name in files), *said]
-    show(b"".join(os.fsencode(line) + b"\n" for line in said))
+    _say(said)
+    # Last: the report is safe by now, whatever becomes of its delivery.
+    if services:
+        sent, failed = send_weekly(report, services, settings)
+        _say([f"sent to {name}" for name in sent])
+        if failed:
+            raise DeliveryError(f"the report of {report.week.label} was not delivered to {'; '.join(failed)}")
+
+
+def _say(lines: Sequence[str]) -> None:
+    show(b"".join(os.fsencode(line) + b"\n" for line in lines))
 
 
 def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> int:

@@ -1,0 +1,117 @@
+"""The weekly report as a message: a title, text for chats and webhooks, and HTML with its charts for mail."""
+
+from collections.abc import Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from reports.banner import banner
+from reports.charts import Chart, Point, week_chart
+from reports.tables import clean, markdown_text, percent_text, records, seconds_text
+from reports.weekly import WeeklyReport
+
+# A chat turns these into pings and links wherever they stand, escaped or not; a name may hold them.
+_INERT = {
+    "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
+    ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
+    "@": "@\N{ZERO WIDTH SPACE}",
+    "://": ":\N{ZERO WIDTH SPACE}//",
+}
+
+
+def title_of(report: WeeklyReport) -> str:
+    """Return the subject line: the week, and its verdict, or where there is none, how it went."""
+    return clean(f"Releases in {report.week.label}: {report.sentences.get('verdict', report.result)}")
+
+
+def message_text(report: WeeklyReport) -> str:
+    """Return the first lines of the report as Markdown; no name in it pings anyone or is a link."""
+    lines = []
+    if above := _banner(report):
+        lines += [f"**{_chat(above)}**", ""]
+    for heading, sentences in _sections(report):
+        lines += [f"**{heading}**", "", *(f"- {_chat(sentence)}" for sentence in sentences), ""]
+    return "\n".join(lines)
+
+
+def mail_body(report: WeeklyReport) -> str:
+    """Return the mail as HTML: the same lines, and the charts as inline SVG, last, since many programs drop them.
+
+    Styles stand in each element, for those programs that read no style sheet; nothing is loaded from anywhere.
+    """
+    template = _templates().get_template("mail.html.j2")
+    text: str = template.render(
+        report=report,
+        title=title_of(report),
+        banner=_banner(report),
+        sections=_sections(report),
+        charts=_charts(report),
+    )
+    return text
+
+
+def _banner(report: WeeklyReport) -> str | None:
+    above = banner(report.week, report.as_of)
+    return None if above in report.unknowns else above
+
+
+def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
+    """Return what a reader needs first, then what went wrong, then what isn't known."""
+    told, headline = report.sentences, report.headline
+    first = [told["verdict"]] if "verdict" in told else []
+    releases = "not known" if report.result == "not collected" else f"{headline['releases']:,}"
+    wrong = [told["failures"]]
+    if headline["failure_rate"] is not None:
+        rate, low, high = (percent_text(headline[name]) for name in ("failure_rate", "ci_low", "ci_high"))
+        wrong.append(f"Failure rate {rate} (95 % interval {low} to {high}).")
+    if headline["releases_finished"]:
+        wrong.append(
+            f"Rolled back: {headline['rolled_back']:,} of {headline['releases_finished']:,} finished releases"
+            f"{', so far' if headline['provisional'] else ''}."
+        )
+    if failed := headline["rollbacks_failed"]:
+        wrong.append(f"{failed:,} rollback{'' if failed == 1 else 's'} failed.")
+    restated = [told["restated"]] if "restated" in told else []
+    return [
+        ("This week", [*first, f"Releases: {releases} ({told['before']}).", told["change"]]),
+        ("What went wrong", wrong),
+        ("What is not known", [told["known"], *report.unknowns, *restated]),
+    ]
+
+
+def _charts(report: WeeklyReport) -> list[Chart]:
+    rates = [
+        Point(row["week"], row["failure_rate"], row["ci_low"], row["ci_high"], row["coverage"] != "none")
+        for row in records(report.tables["failure-rates"])
+    ]
+    times = [
+        Point(row["week"], row["p50_seconds"], row["p50_seconds"], row["p90_seconds"], row["coverage"] != "none")
+        for row in records(report.tables["batch-timing"])
+    ]
+    return [
+        week_chart("Failure rate by week, with its 95 % interval", rates, percent_text, at_most=1.0),
+        week_chart(
+            "A batch's first pass by week: median, up to the 90th percentile", times, seconds_text, at_most=1e12
+        ),
+    ]
+
+
+def _chat(text: str) -> str:
+    text = markdown_text(text)
+    for sign, inert in _INERT.items():
+        text = text.replace(sign, inert)
+    return text
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["clean"] = clean
+    return environment
