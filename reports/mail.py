@@ -75,7 +75,7 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
     return [
         ("This week", [*first, f"Releases: {releases} ({told['before']}).", told["change"]]),
         ("What went wrong", wrong),
-        ("What is not known", [told["known"], *report.unknowns, *restated]),
+        ("What is known, and what is not", [told["known"], *report.unknowns, *restated]),
     ]
 
 

@@ -74,6 +74,7 @@ def deliver(service: Any, message: dict[str, Any]) -> str | None:
     Mail gets the HTML, everything else the Markdown, which Apprise turns into what the service writes. Files go
     along where the service takes any.
     """
+    _log.setLevel(logging.DEBUG)  # what a socket said stands there, and nowhere else
     html = apprise.NotifyFormat.HTML
     is_mail = service.schema in MAIL_SCHEMES and service.resolve_format(html) == html
     sender = apprise.Apprise()

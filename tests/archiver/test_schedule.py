@@ -4,6 +4,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
+from pydantic import SecretStr
+from receivers import web_server
 
 from archiver import schedule, schema
 from archiver.clock import ManualClock
@@ -147,3 +150,53 @@ async def test_a_report_that_can_not_be_issued_is_said_and_costs_no_night(archiv
         await tick(settings, clock)
 
     assert states(archive, FIRST)[-1] == (23, "done")
+
+
+@pytest.fixture
+def monday(settings, clock, tmp_path, monkeypatch):
+    """Return a function that ticks on Monday, when the report of 2026-W47 is due, with notify URLs; and its log."""
+    settings = settings.model_copy(update={"report_directory": tmp_path / "weekly"})
+
+    async def ticked(*urls):
+        clock.set(OUTAGE[1])
+        await tick(settings, clock)
+        monkeypatch.setenv("ARCHIVER_NOTIFY_URLS", " ".join(urls))
+        wanted = settings.model_copy(update={"notify_urls": SecretStr(" ".join(urls))})
+        clock.set(datetime(2026, 11, 23, 6, 1, tzinfo=UTC))
+        with structlog.testing.capture_logs() as log:
+            await tick(wanted, clock)
+            await tick(wanted, clock)
+        return [entry for entry in log if entry["event"].startswith("weekly.")]
+
+    return ticked
+
+
+async def test_the_report_of_the_week_is_sent_once(monday):
+    with web_server() as web:
+        log = await monday(f"json://127.0.0.1:{web.server_address[1]}/ok")
+
+    assert [one["title"].partition(":")[0] for one in web.taken] == ["Releases in 2026-W47"]
+    assert [entry["event"] for entry in log] == ["weekly.report_issued"]
+
+
+async def test_a_delivery_that_fails_is_said_once_and_the_report_stands(archive, monday, tmp_path):
+    with web_server() as web:
+        log = await monday(f"json://u:hunter2@127.0.0.1:{web.server_address[1]}/busy")
+
+    assert [(entry["event"], entry["log_level"]) for entry in log] == [
+        ("weekly.report_not_delivered", "error"),
+        ("weekly.report_issued", "info"),
+    ]
+    assert log[0]["error"].endswith("was not delivered to json://127.0.0.1: HTTP status 503")
+    assert web.paths == ["/busy"]
+    [issued] = archive.rows(schema.issued_reports)
+    assert (tmp_path / "weekly" / "weekly-2026-W47.json").read_text("utf-8") == issued["report"]
+
+
+async def test_a_url_that_can_not_be_used_is_said_and_costs_no_report(archive, monday):
+    log = await monday("jsons://u:hunter2@example.com?verify=no")
+
+    assert [entry["event"] for entry in log] == ["weekly.report_not_sent", "weekly.report_issued"]
+    assert "URL 1 of 1 says verify=no" in log[0]["error"]
+    assert "hunter2" not in str(log)
+    assert len(archive.rows(schema.issued_reports)) == 1

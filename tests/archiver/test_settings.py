@@ -313,7 +313,7 @@ def test_secrets_show_as_stars(env):
         TOKEN=SECRET,
         DATABASE_URL=f"postgresql://u:{SECRET}@h/d",
         PROXY=f"http://u:{SECRET}@p:1",
-        NOTIFY_URLS=SECRET,
+        NOTIFY_URLS=f"jsons://u:{SECRET}@h",
     )
 
     settings = load_settings()
@@ -321,6 +321,46 @@ def test_secrets_show_as_stars(env):
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
     assert SECRET not in settings.model_dump_json()
+
+
+def test_notify_urls_are_parted_by_whitespace_or_commas_but_not_within_one(env, tmp_path):
+    env(NOTIFY_URLS=" mailtos://u:p@h?to=a@h,b@h,\n slack://A/B/C  jsons://h/x,jsons://h/x , ")
+    expected = ["mailtos://u:p@h?to=a@h,b@h", "slack://A/B/C", "jsons://h/x"]
+
+    assert load_settings().notify_services == expected
+
+
+def test_notify_urls_may_stand_in_a_file(env, tmp_path):
+    (tmp_path / "urls").write_text("jsons://h/x\nslack://A/B/C\n")
+    env(NOTIFY_URLS_FILE=str(tmp_path / "urls"))
+
+    assert load_settings().notify_services == ["jsons://h/x", "slack://A/B/C"]
+
+
+@pytest.mark.parametrize("text", ["", " , \n"])
+def test_notify_urls_without_a_url_are_none(env, text):
+    env(NOTIFY_URLS=text)
+
+    assert load_settings().notify_services == []
+    assert load_settings().notify_urls is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SECRET, "in place 1 of 1"),
+        (f"jsons://h, slack://{SECRET} {SECRET}", "in place 2 of 2"),
+        (f"jsons://h, 1slack://{SECRET}", "in place 1 of 1"),
+    ],
+)
+def test_a_notify_url_that_is_none_is_named_by_its_place_alone(env, text, words):
+    env(NOTIFY_URLS=text)
+
+    message = refusal()
+
+    assert message.startswith("ARCHIVER_NOTIFY_URLS holds no URL")
+    assert words in message
+    assert SECRET not in message
 
 
 def test_the_example_file_is_valid():
