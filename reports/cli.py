@@ -229,7 +229,7 @@ def _weekly(
     """
     if out is None and not issue and not send:
         raise UsageError(
-            "where to? name a directory with --out, keep the report in the archive with --issue, or mail it with --send"
+            "where to? name a directory with --out, keep the report in the archive with --issue, or send it with --send"
         )
     if issue and as_of is not None:
         raise UsageError("--issue keeps what is known now: leave out --as-of")

@@ -11,12 +11,10 @@ from reports.tables import clean, markdown_text, percent_text, records, seconds_
 from reports.weekly import WeeklyReport
 
 # A chat turns these into pings and links wherever they stand, escaped or not; a name may hold them.
-_INERT = {
-    "<": "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}",
-    ">": "\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}",
-    "@": "@\N{ZERO WIDTH SPACE}",
-    "://": ":\N{ZERO WIDTH SPACE}//",
-}
+_INERT_BRACKETS = str.maketrans(
+    "<>", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
+)
+_UNSEEN = "\N{ZERO WIDTH SPACE}"
 
 
 def title_of(report: WeeklyReport) -> str:
@@ -97,10 +95,9 @@ def _charts(report: WeeklyReport) -> list[Chart]:
 
 
 def _chat(text: str) -> str:
-    text = markdown_text(text)
-    for sign, inert in _INERT.items():
-        text = text.replace(sign, inert)
-    return text
+    # Brackets first, lest an escape be left before one that needs none; the rest last, lest it be cleaned away.
+    escaped = markdown_text(text.translate(_INERT_BRACKETS))
+    return escaped.replace("@", f"@{_UNSEEN}").replace("://", f":{_UNSEEN}//")
 
 
 @cache

@@ -89,6 +89,8 @@ def test_hostile_words_ping_no_one_and_are_no_markup():
     text, mail = message_text(report), mail_body(report)
 
     assert not re.search(r"<|>|@(?!\u200b)|://|\u202e", text)
+    assert "\u2039script\u203aalert(1)\u2039/script\u203a \u2039!channel\u203a @\u200beveryone" in text
+    assert "\\[x\\](https:\u200b//evil.example)" in text
     assert "\\*\\*bold\\*\\*" in text
     seen = parsed(mail)
     assert "script" not in seen.tags
