@@ -49,6 +49,9 @@ def open_service(url: str) -> Any:
             f"sends in the clear: write {secure}:// (only this machine's loopback may go without)"
         )
     service.redirects = False
+    if service.schema not in MAIL_SCHEMES and "overflow=" not in url:
+        # A chat refuses what is past its limit: rather two posts than none, or one without its end.
+        service.overflow_mode = apprise.OverflowMode.SPLIT
     return service
 
 

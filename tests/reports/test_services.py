@@ -4,7 +4,7 @@ import apprise
 import pytest
 from apprise.manager_plugins import NotificationManager
 
-from reports.services import MAIL_SCHEMES, ServiceRefusedError, open_service, service_name
+from reports.services import MAIL_SCHEMES, ServiceRefusedError, deliver, open_service, service_name
 
 # Apprise looks for this module of the standard library when it loads its services.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -63,3 +63,16 @@ def test_every_scheme_that_is_called_mail_is_one_that_takes_html():
     for scheme in MAIL_SCHEMES:
         assert "html" in str(plugins[scheme].notify_format).lower()
     assert apprise.Apprise.instantiate("tgram://123456789:abcdefg_hijklmnop/12315544/").schema not in MAIL_SCHEMES
+
+
+@pytest.mark.parametrize(("option", "count"), [("", 2), ("?overflow=upstream", 1)])
+def test_a_message_past_the_limit_of_a_chat_is_split_unless_its_url_says_otherwise(monkeypatch, option, count):
+    service = open_service(f"discord://123456/abcdefgh{option}")
+    sent = []
+    monkeypatch.setattr(service, "send", lambda **given: sent.append(given["body"]) or True)
+
+    lines = [f"- line {number}" for number in range(200)]  # 2,290 characters; Discord takes 2,000
+    reason = deliver(service, {"title": "t", "markdown": "\n".join(lines), "html": "", "files": {}})
+
+    assert (reason, len(sent)) == (None, count)
+    assert "".join(sent).count("- line") == 200
