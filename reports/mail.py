@@ -18,14 +18,15 @@ _UNSEEN = "\N{ZERO WIDTH SPACE}"
 
 
 def title_of(report: WeeklyReport) -> str:
-    """Return the subject line: the week, and its verdict, or where there is none, how it went."""
-    return clean(f"Releases in {report.week.label}: {report.sentences.get('verdict', report.result)}")
+    """Return the subject line: the week and its verdict; that nothing was released, or collected, where that is so."""
+    is_told = report.result not in ("not collected", "no releases")
+    return f"Releases in {report.week.label}: {report.verdict.word if is_told else report.result}"
 
 
 def message_text(report: WeeklyReport) -> str:
     """Return the first lines of the report as Markdown; no name in it pings anyone or is a link."""
     lines = []
-    if above := _banner(report):
+    if above := banner(report.week, report.as_of):
         lines += [f"**{_chat(above)}**", ""]
     for heading, sentences in _sections(report):
         lines += [f"**{heading}**", "", *(f"- {_chat(sentence)}" for sentence in sentences), ""]
@@ -41,22 +42,16 @@ def mail_body(report: WeeklyReport) -> str:
     text: str = template.render(
         report=report,
         title=title_of(report),
-        banner=_banner(report),
+        banner=banner(report.week, report.as_of),
         sections=_sections(report),
         charts=_charts(report),
     )
     return text
 
 
-def _banner(report: WeeklyReport) -> str | None:
-    above = banner(report.week, report.as_of)
-    return None if above in report.unknowns else above
-
-
 def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
     """Return what a reader needs first, then what went wrong, then what isn't known."""
     told, headline = report.sentences, report.headline
-    first = [told["verdict"]] if "verdict" in told else []
     releases = "not known" if report.result == "not collected" else f"{headline['releases']:,}"
     wrong = [told["failures"]]
     if headline["failure_rate"] is not None:
@@ -69,11 +64,12 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
         )
     if failed := headline["rollbacks_failed"]:
         wrong.append(f"{failed:,} rollback{'' if failed == 1 else 's'} failed.")
+    unknowns = [unknown for unknown in report.unknowns if unknown != banner(report.week, report.as_of)]
     restated = [told["restated"]] if "restated" in told else []
     return [
-        ("This week", [*first, f"Releases: {releases} ({told['before']}).", told["change"]]),
+        ("This week", [told["verdict"], f"Releases: {releases} ({told['before']}).", told["change"]]),
         ("What went wrong", wrong),
-        ("What is known, and what is not", [told["known"], *report.unknowns, *restated]),
+        ("What is known, and what is not", [told["known"], *unknowns, *restated]),
     ]
 
 

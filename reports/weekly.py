@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
+from reports.banner import banner
 from reports.columns import FAILURES, Frames, empty
 from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, restated_sentence, restated_since
@@ -190,9 +191,8 @@ def _unknowns(
 ) -> list[str]:
     """Say what the numbers can't know, the week's own gaps first."""
     unknowns = []
-    if as_of is not None and as_of < week.ends_at:
-        ended = f"{as_of:%Y-%m-%d %H:%M} UTC"
-        unknowns.append(f"The newest run ended on {ended}, before the week did: what came after it is not in here.")
+    if above := banner(week, as_of):
+        unknowns.append(above)
     if headline["coverage"] == "none" and headline["attempts"]:
         unknowns.append("What is shown for this week was seen on later nights; what was replaced before is lost.")
     gaps = projects.loc[projects["coverage"] != "complete", "project_id"]

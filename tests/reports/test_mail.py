@@ -52,7 +52,7 @@ def test_the_message_says_the_week_then_what_went_wrong_then_what_is_not_known()
 
     text = message_text(report)
 
-    assert title_of(report) == "Releases in 2026-W47: failures"
+    assert title_of(report) == "Releases in 2026-W47: too little data"
     assert re.findall(r"\*\*(.+?)\*\*", text) == ["This week", "What went wrong", "What is known, and what is not"]
     # Wilson's interval of 1 in 2, worked by hand: (0.5 + 1.9208 / 2 ± …) / (1 + 1.9208), 9.5 % to 90.5 %.
     wrong = text.split("**What went wrong**")[1].split("**")[0].strip().splitlines()
@@ -65,12 +65,12 @@ def test_the_message_says_the_week_then_what_went_wrong_then_what_is_not_known()
     assert text.rstrip().endswith("so failure rates are a lower bound.")
 
 
-def test_a_verdict_is_the_title_and_the_first_line():
+def test_the_verdict_is_the_first_line_and_its_word_the_title():
     report = report_of(attempt())
-    report = dataclasses.replace(report, sentences={**report.sentences, "verdict": "no clear change"})
 
-    assert title_of(report) == "Releases in 2026-W47: no clear change"
-    assert message_text(report).splitlines()[2] == "- no clear change"
+    assert title_of(report) == f"Releases in 2026-W47: {report.verdict.word}"
+    assert message_text(report).splitlines()[2] == f"- {report.sentences['verdict']}"
+    assert title_of(report_of(nights=0)) == "Releases in 2026-W47: not collected"
 
 
 @pytest.mark.parametrize("attempts", [(), (attempt("running", seconds=None),)])
@@ -132,6 +132,5 @@ def test_a_report_that_did_not_wait_for_the_last_night_says_so_above_all(as_of, 
 
 def test_a_banner_that_the_report_tells_already_is_told_once():
     report = report_of(attempt(), as_of=at("2026-11-22 02:20"))
-    report = dataclasses.replace(report, unknowns=(banner(report.week, report.as_of), *report.unknowns))
 
     assert message_text(report).count("was not archived:") == 1

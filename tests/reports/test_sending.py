@@ -90,7 +90,7 @@ def test_a_webhook_gets_the_text_the_page_and_the_json_of_the_report(send, web, 
     assert (code, err) == (0, "")
     assert out.splitlines()[-1] == "sent to json://127.0.0.1"
     [taken] = web.taken
-    assert taken["title"] == "Releases in 2026-W47: failures"
+    assert taken["title"] == "Releases in 2026-W47: too little data"
     assert "- 1 of 1 finished attempt failed." in taken["message"]
     files = {one["filename"]: base64.b64decode(one["base64"]) for one in taken["attachments"]}
     assert files == {name: (tmp_path / "out" / name).read_bytes() for name in (f"{STEM}.html", f"{STEM}.json")}
@@ -103,7 +103,7 @@ def test_a_mail_has_the_charts_as_svg_the_text_beside_it_and_the_files(send):
     assert (code, out) == (0, "sent to mailto://127.0.0.1\n")
     assert [recipients for recipients, _ in mails] == [["ana@example.org"], ["bo@example.org"]]
     mail = mails[0][1]
-    assert mail["subject"] == "Releases in 2026-W47: failures"
+    assert mail["subject"] == "Releases in 2026-W47: too little data"
     assert mail.get_body(("html",)).get_content().count("<svg") == 2
     assert "1 of 1 finished attempt failed." in mail.get_body(("plain",)).get_content()
     assert [one.get_filename() for one in mail.iter_attachments()] == [f"{STEM}.html", f"{STEM}.json"]

@@ -168,8 +168,10 @@ def test_a_report_says_its_verdict_first_and_a_run_that_ended_before_the_week_di
 
     assert report.verdict.word == "too little data"
     assert report.sentences["verdict"] == report.verdict.sentence
-    assert report.unknowns[0].startswith("The newest run ended on 2026-11-20 00:00 UTC, before the week did")
-    assert not any("newest run ended on" in line for line in report_of(attempt("failed")).unknowns)
+    assert report.unknowns[0].startswith(
+        "The night that ends this week was not archived: the newest run ended at 2026-11-20"
+    )
+    assert not any("newest run ended at" in line for line in report_of(attempt("failed")).unknowns)
 
 
 def test_the_settled_verdict_is_on_the_latest_week_that_is_old_enough():
