@@ -12,7 +12,17 @@ from archiver.errors import DatabaseError
 from archiver.instants import instant_text
 from archiver.mapping import Row, key_of
 from archiver.replay import FACTS, PlanId, fold, load_snapshots, load_states, rows_of
-from archiver.schema import fetch_failures, metadata, nights, plan_states, plans, runs, snapshots
+from archiver.schema import (
+    component_labels,
+    components,
+    fetch_failures,
+    metadata,
+    nights,
+    plan_states,
+    plans,
+    runs,
+    snapshots,
+)
 from archiver.states import State
 
 _PLANS_AT_ONCE = 500
@@ -25,6 +35,7 @@ class Known:
 
     The archive in `memory` holds the runs, failures and nights of then, and the facts and snapshots of those plans of
     which something was learnt since: `refolded`, by plan key. The facts of all other plans are those that are stored.
+    Labels are those of today everywhere: they say how we sort releases now, not what was seen of them.
     """
 
     at: datetime
@@ -116,6 +127,11 @@ def _refold(connection: Connection, target: Connection, plan_ids: list[PlanId], 
         folded.append(fold(*plan_id, rows, state))
     for table in FACTS:
         _insert(target, table, [row for history in folded for row in rows_of(history, table)])
+    is_of_them = components.c.plan_key.in_([key_of(*plan_id) for plan_id in plan_ids])
+    labelled = select(components.c.component_key).where(is_of_them)
+    _insert(
+        target, component_labels, _rows(connection, component_labels, component_labels.c.component_key.in_(labelled))
+    )
 
 
 def _as_seen_by(row: Row, known: set[str], at: datetime, state: State | None) -> Row:

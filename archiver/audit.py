@@ -8,6 +8,7 @@ import zstandard
 from sqlalchemy import Connection, select, text
 
 from archiver.api.payloads import canonical
+from archiver.labelling import unlike_rules
 from archiver.replay import replay
 from archiver.schema import job_attempts, plan_states, rollbacks, snapshots
 from archiver.states import State
@@ -33,6 +34,8 @@ def findings(connection: Connection) -> Iterator[str]:
                 f"{found.rows_written} rows differ from what their bodies say, {found.rows_removed} have no body: "
                 "run `archiver replay`"
             )
+    if count := unlike_rules(connection):
+        yield f"{count} places have other labels than the rules in force give: run `archiver labels apply` again"
 
 
 def _database_findings(connection: Connection) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from archiver import upkeep
+from archiver import label_command, upkeep
 from archiver.errors import ArchiverError
 
 _T = TypeVar("_T")
@@ -26,6 +26,7 @@ app = typer.Typer(
 )
 database_app = typer.Typer(help="Migrate and verify the database.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(database_app, name="database")
+app.add_typer(label_command.app, name="labels")
 app.command("import")(upkeep.import_bodies)
 app.command("replay")(upkeep.replay)
 app.command("prune")(upkeep.prune)

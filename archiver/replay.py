@@ -11,7 +11,8 @@ from sqlalchemy import Connection, Table, select, tuple_
 from archiver.api.payloads import DeployInfo, PlanItem, decode
 from archiver.attempts import Sighting
 from archiver.history import PlanHistory
-from archiver.mapping import Row
+from archiver.labelling import drop_labels, label_plans
+from archiver.mapping import Row, key_of
 from archiver.schema import components, job_attempts, plan_states, plans, rollbacks, snapshots, status_changes
 from archiver.states import State
 from archiver.writing import upsert
@@ -87,6 +88,8 @@ def rebuild(
     found.plans_rebuilt += len(folded)
     if folded:
         _reconcile(connection, folded, found, writes=writes)
+    if writes:
+        label_plans(connection, [key_of(*plan_id) for plan_id in folded])
     return found
 
 
@@ -181,6 +184,8 @@ def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Repla
     for table, keys in reversed(stale):
         found.rows_removed += len(keys)
         if writes and keys:
+            if table is components:
+                drop_labels(connection, keys)
             connection.execute(table.delete().where(table.primary_key.columns[0].in_(keys)))
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from archiver.api.payloads import DeployInfo, PlanItem, canonical
 from archiver.attempts import Sighting
 from archiver.history import PlanHistory
+from archiver.labelling import label_plans
 from archiver.mapping import Row, epoch_ms, key_of
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
 from archiver.writing import upsert
@@ -117,6 +118,7 @@ def save_seen(
     _write(connection, histories.values(), new_snapshots)
     _extend(connection, seen_again)
     _close_ranges(connection, histories, gone, run_id)
+    label_plans(connection, [key_of(project_id, one.plan_id) for one in news])  # new places, and new names
 
 
 def save_gone(connection: Connection, project_id: str, run_id: str, plan_ids: Sequence[str], at: datetime) -> int:

@@ -35,6 +35,15 @@ ATTEMPTS: Contract = {
     "tier": "str",
 }
 
+# A row is the labels of one component's place; a place without any has none.
+PLACE_LABELS: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "component_id": "str",
+    "batch": "Int64",
+    **dict.fromkeys(LABELS, "str"),
+}
+
 # What proves a row: the bodies that first and last showed it.
 PROOF: Contract = {"first_snapshot_id": "str", "last_snapshot_id": "str"}
 

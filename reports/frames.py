@@ -8,7 +8,18 @@ import pandas as pd
 from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, select
 
 from archiver import schema
-from reports.columns import ATTEMPTS, COMPONENTS, INSTANT, LABELS, NIGHTS, ROLLBACKS, Contract, Frames, conform
+from reports.columns import (
+    ATTEMPTS,
+    COMPONENTS,
+    INSTANT,
+    LABELS,
+    NIGHTS,
+    PLACE_LABELS,
+    ROLLBACKS,
+    Contract,
+    Frames,
+    conform,
+)
 from reports.reading import Reading, reading
 from reports.window import Window
 
@@ -48,8 +59,11 @@ def frames_of(
     stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *LABELS}}
     attempts = archive.facts(_select_attempts(touched, stored), _attempts.c.plan_key, stored)
     attempts = attempts.merge(load_names(archive), on=["project_id", "component_id"], how="left")
+    # An attempt stays in the place it was first seen in, and has that place's labels.
+    place = [name for name in PLACE_LABELS if name not in LABELS]
+    attempts = attempts.merge(load_labels(archive, touched), on=place, how="left")
     return Frames(
-        attempts=conform(attempts.assign(**dict.fromkeys(LABELS)), attempt_columns),
+        attempts=conform(attempts, attempt_columns),
         rollbacks=_load(archive, schema.rollbacks, rollback_columns, touched),
         components=_load(archive, schema.components, COMPONENTS, touched),
         nights=archive.books(
@@ -133,6 +147,13 @@ def load_names(archive: Reading) -> pd.DataFrame:
     order = ["project_id", "component_id", "started_at", "last_seen_at", "first_seen_at", "component_key"]
     names = names.sort_values(order, ascending=ascending, na_position="last")
     return names.drop_duplicates(["project_id", "component_id"])[["project_id", "component_id", "component"]]
+
+
+def load_labels(archive: Reading, touched: Select[Any]) -> pd.DataFrame:
+    places, labels = schema.components, schema.component_labels
+    columns = [(labels if name in LABELS else places).c[name] for name in PLACE_LABELS]
+    query = select(*columns).join(labels, labels.c.component_key == places.c.component_key)
+    return archive.facts(query.where(places.c.plan_key.in_(touched)), places.c.plan_key, PLACE_LABELS)
 
 
 def _load(archive: Reading, table: Any, contract: Contract, touched: Select[Any]) -> pd.DataFrame:

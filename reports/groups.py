@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from reports.columns import LABELS
 from reports.errors import UsageError
 from reports.window import Week, Window, parse_week
 
@@ -23,6 +24,7 @@ GROUP_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "environment": ("environment",),
     "tier": ("tier",),
 }
+UNLABELLED = "(unlabelled)"  # how a missing label is shown, and may be asked for
 BATCH_KEYS = tuple(key for key in GROUP_COLUMNS if key not in {"component", "version"})
 
 Where = Mapping[str, tuple[str, ...]]
@@ -77,6 +79,8 @@ def parse_where(texts: Sequence[str], keys: Sequence[str]) -> Where:
             parse_week(value)
         if key == "batch" and not re.fullmatch(r"(-?[0-9]{1,18})?", value):
             raise UsageError(f"--where batch={value!r} is no batch: write an integer, or nothing for no batch")
+        if key in LABELS and value == UNLABELLED:
+            value = ""
         where[key] = (*where.get(key, ()), value)
     return where
 

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from reports.columns import LABELS
+
 PLACE = ["project_id", "plan_id", "component_id", "batch"]
 BATCH = ["project_id", "plan_id", "batch"]
 PLAN = ["project_id", "plan_id"]
@@ -47,7 +49,7 @@ def releases_and_rollbacks(
     first = ranked.drop_duplicates("release").set_index("release")
     begun = ranked[ranked["started_at"].notna()].drop_duplicates("release").set_index("release")
     last = ranked.drop_duplicates("release", keep="last").set_index("release")
-    releases = first[[*PLACE, "component", "creator", "action", "team", "environment", "tier"]].assign(
+    releases = first[[*PLACE, "component", "creator", "action", *LABELS]].assign(
         started_at=begun["started_at"],
         is_start_inferred=begun["is_start_inferred"].reindex(first.index, fill_value=False),
         ended_at=last["ended_at"],
@@ -139,7 +141,8 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     """Return one row per plan and batch that had components: its first pass.
 
     Columns: project_id, plan_id, batch, components, failed, started_at, ended_at, duration_seconds,
-    is_finished, gap_seconds, and the plan's creator, action and labels.
+    is_finished, gap_seconds, the plan's creator and action, and the labels that all of its components' first
+    attempts share: a batch of several teams is no team's.
 
     A batch starts with the earliest start of its components' first attempts. A component was there at that
     start unless it was gone by then, or was still missing from the first body of the plan seen after it: a
@@ -160,6 +163,7 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
             "is_finished": grouped["is_over"].all(),
             "started_at": grouped["started_at"].min(),
             "ended_at": grouped["ended_at"].max(),
+            **{label: _shared(there, label) for label in LABELS},
         }
     ).reset_index()
     passes = passes.sort_values(BATCH, na_position="last", ignore_index=True)
@@ -167,14 +171,21 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     lower = passes.groupby(PLAN)[["ended_at", "is_finished"]].shift(1)
     has_lower = lower["is_finished"].fillna(value=False).astype(bool) & passes["batch"].notna()
     passes["gap_seconds"] = seconds_between(lower["ended_at"], passes["started_at"]).where(has_lower)
-    plan_columns = [*PLAN, "creator", "action", "team", "environment", "tier"]
-    return passes.merge(attempts[plan_columns].drop_duplicates(PLAN), on=PLAN, how="left")
+    return passes.merge(attempts[[*PLAN, "creator", "action"]].drop_duplicates(PLAN), on=PLAN, how="left")
+
+
+def _shared(places: pd.DataFrame, label: str) -> "pd.Series[str]":
+    """Return for each batch the label that all of its places have; missing where there is no such one."""
+    labels = places.groupby(BATCH, dropna=False)[label]
+    different = labels.nunique(dropna=False)
+    shared: pd.Series[str] = labels.first().where(different == 1)
+    return shared
 
 
 def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
     """Return every component's place with its first attempt, and `is_there`: if it was at its batch's start."""
     first = attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
-    first = first[[*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds"]]
+    first = first[[*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds", *LABELS]]
     places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
     starts = places.groupby(BATCH, dropna=False)["started_at"].min().rename("batch_started_at").reset_index()
     sightings = pd.concat([attempts[[*PLAN, "first_seen_at"]], components[[*PLAN, "first_seen_at"]]])

@@ -15,12 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reports.columns import LABELS
 from reports.errors import UsageError
-from reports.groups import GROUP_COLUMNS
+from reports.groups import GROUP_COLUMNS, UNLABELLED
 
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
-_LABELS = {"team", "environment", "tier"}
 _GROUPS = {column for columns in GROUP_COLUMNS.values() for column in columns}
 # Columns of words that are no groups, and those columns of words that are never folded.
 _WORDS = {
@@ -169,7 +169,7 @@ def cell_text(value: Any, name: str) -> str:
 def group_text(value: Any, name: str) -> str:
     """Write a group; a missing one is named as such."""
     if value is None:
-        return "(unlabelled)" if name in _LABELS else "(none)"
+        return UNLABELLED if name in LABELS else "(none)"
     return clean(str(value))
 
 

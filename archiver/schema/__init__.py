@@ -24,6 +24,7 @@ from archiver.schema.facts import (
     snapshots,
     status_changes,
 )
+from archiver.schema.labels import component_labels, label_rules
 
 __all__ = [
     "NIGHT_STATES",
@@ -32,10 +33,12 @@ __all__ = [
     "RUN_OUTCOMES",
     "SNAPSHOT_KINDS",
     "SUBJECTS",
+    "component_labels",
     "components",
     "fetch_failures",
     "issued_reports",
     "job_attempts",
+    "label_rules",
     "leases",
     "metadata",
     "nights",
