@@ -35,7 +35,7 @@ def findings(connection: Connection) -> Iterator[str]:
                 "run `archiver replay`"
             )
     if count := unlike_rules(connection):
-        yield f"{count} places have other labels than the rules in force give: run `archiver labels apply` again"
+        yield f"places with other labels than the rules in force give: {count}; run `archiver labels apply` again"
 
 
 def _database_findings(connection: Connection) -> Iterator[str]:

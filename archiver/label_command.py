@@ -76,6 +76,6 @@ def _lines(found: "Labelled", rules: int, *, is_done: bool) -> Iterator[str]:
         if counts[None]:
             yield f"  {label:12}  {counts[None]:>9,}  {UNLABELLED}"
     if found.bare:
-        yield f"{found.bare:,} places have no label at all"
+        yield f"{found.bare:,} of {found.places:,} places have no label at all"
     for number, rule in found.idle:
         yield f"entry {number} matches nothing: {rule}"

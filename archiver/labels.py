@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from fnmatch import translate
 from functools import lru_cache
 from pathlib import Path
+from reprlib import repr as short
 from typing import Any
 
 from archiver.errors import SettingsError
@@ -46,7 +47,7 @@ def read_rules(path: Path) -> list[LabelRule]:
         document = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise SettingsError(f"{path}: is no UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError of its own
         reason = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise SettingsError(f"{path}: is no TOML: {reason}") from None
     for key in document:
@@ -62,17 +63,19 @@ def read_rules(path: Path) -> list[LabelRule]:
 
 def _rule(place: str, entry: Any) -> LabelRule:
     if not isinstance(entry, dict):
-        raise SettingsError(f"{place} is {entry!r}, no table: begin it with [[labels]]")
+        raise SettingsError(f"{place} is {short(entry)}, no table: begin it with [[labels]]")
     for key, value in entry.items():
         if key not in (*CONDITIONS, *LABELS):
             offered = ", ".join((*CONDITIONS, *LABELS))
             raise SettingsError(f"{place}, key {key!r}: unknown; choose from {offered}")
         if not isinstance(value, str):
-            raise SettingsError(f'{place}, key {key!r}: {value!r} is no text; write it in quotes: "..."')
+            raise SettingsError(f'{place}, key {key!r}: {short(value)} is no text; write it in quotes: "..."')
         if not value.strip():
             raise SettingsError(f"{place}, key {key!r}: is empty; leave the key out where it says nothing")
         if "\0" in value or (key in LABELS and not value.isprintable()):
-            raise SettingsError(f"{place}, key {key!r}: {value!r} holds a character that can't be shown; take it out")
+            raise SettingsError(
+                f"{place}, key {key!r}: {short(value)} holds a character that can't be shown; take it out"
+            )
         if value == UNLABELLED and key in LABELS:
             raise SettingsError(f"{place}, key {key!r}: {UNLABELLED} stands for no label; leave the key out")
     labels = {name: entry[name] for name in LABELS if name in entry}
@@ -120,8 +123,9 @@ class Labeller:
         return _bits(_holds(glob, name) for glob in self._components)
 
 
+@lru_cache(_NAMES_REMEMBERED)
 def _matcher(glob: str | None) -> re.Pattern[str] | None:
-    # As fnmatchcase does, which forgets its patterns when there are many.
+    # As fnmatchcase does, which soon forgets its patterns when there are many.
     return None if glob is None else re.compile(translate(glob))
 
 

@@ -18,6 +18,7 @@ from archiver.settings import load_settings
 from reports import evidence
 from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
+from reports.columns import LABELS
 from reports.delivery import delivery
 from reports.errors import UsageError
 from reports.failure_rates import failure_rates
@@ -149,7 +150,10 @@ def _batch_timing(
         title = "Trend of the weekly median of batch timing"
     else:
         table, title = batch_timing(asked.frames, asked.selection), "Batch timing"
-    asked.write(table, title, format_, output, note="Finished batches, first pass; redeployments are not in it.")
+    note = "Finished batches, first pass; redeployments are not in it."
+    if not {*asked.selection.by, *asked.selection.where}.isdisjoint(LABELS):
+        note += " A batch has the label that all of its components share; one of several has none."
+    asked.write(table, title, format_, output, note=note)
 
 
 @app.command("delivery")

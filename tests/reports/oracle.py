@@ -230,10 +230,15 @@ class Oracle:
             )
             passes[batch] = {
                 "is_finished": is_finished,
+                **{label: self.shared(there, label) for label in ("team", "environment", "tier")},
                 "start": min(a["started_at"] for a in there) if is_finished else start,
                 "end": max(a["ended_at"] for a in there) if is_finished else None,
             }
         return passes
+
+    def shared(self, attempts, label):
+        words = {attempt and attempt[label] for attempt in attempts}
+        return words.pop() if len(words) == 1 else None
 
     def batch_timing(self, by=("week", "batch")):
         passes = self.passes()
@@ -252,6 +257,7 @@ class Oracle:
                         "batch": batch,
                         "took": seconds(one["start"], one["end"]),
                         "gap": gap,
+                        **{label: one[label] for label in ("team", "environment", "tier")},
                     },
                 )
             )
