@@ -6,8 +6,8 @@ import pandas as pd
 from sqlalchemy import Select, func, literal, null, select
 
 from archiver import schema
-from reports.columns import FAILURES, LABELS, conform
-from reports.frames import load_names
+from reports.columns import FAILURES, LABELS, PLACE_LABELS, conform
+from reports.frames import load_labels, load_names
 from reports.masking import LONGEST
 from reports.reading import Reading
 from reports.window import Window
@@ -28,7 +28,9 @@ def load_failures(archive: Reading, window: Window) -> pd.DataFrame:
     ]
     failures = pd.concat(parts, ignore_index=True)
     failures = failures.merge(load_names(archive), on=["project_id", "component_id"], how="left")
-    return conform(failures.assign(**dict.fromkeys(LABELS)), FAILURES)
+    place = [name for name in PLACE_LABELS if name not in LABELS]
+    labels = load_labels(archive, select(schema.plans.c.plan_key))
+    return conform(failures.merge(labels, on=place, how="left"), FAILURES)
 
 
 def _attempts(archive: Reading, window: Window) -> Select[Any]:

@@ -6,7 +6,18 @@ from archiver.views.words import BOOLEAN, FLOAT, INSTANT, INTEGER, TEXT, Dialect
 _IS_OVER = (
     "f.outcome IN ('succeeded', 'failed', 'aborted') AND f.duration_seconds IS NOT NULL AND f.ended_at IS NOT NULL"
 )
-_PASS = ("batch", "components", "failed", "started_at", "ended_at", "duration_seconds", "gap_seconds", "is_finished")
+_LABELS = ("team", "environment", "tier")
+_PASS = (
+    "batch",
+    *_LABELS,
+    "components",
+    "failed",
+    "started_at",
+    "ended_at",
+    "duration_seconds",
+    "gap_seconds",
+    "is_finished",
+)
 
 
 def _passes_of_plan(dialect: Dialect) -> str:
@@ -22,10 +33,16 @@ def _passes_of_plan(dialect: Dialect) -> str:
     ]
     looked = f"""SELECT b.*, ({looks[0]}) AS component_look_at, ({looks[1]}) AS attempt_look_at
     FROM ({begun}) AS b"""
-    passes = f"""SELECT k.batch, count(*) AS components, {count_if("f.outcome = 'failed'")} AS failed,
+    # A batch of several teams is no team's.
+    labels = ", ".join(
+        f"CASE WHEN count(lb.{name}) = count(*) AND min(lb.{name}) = max(lb.{name}) THEN min(lb.{name}) END AS {name}"
+        for name in _LABELS
+    )
+    passes = f"""SELECT k.batch, {labels}, count(*) AS components, {count_if("f.outcome = 'failed'")} AS failed,
       min(f.started_at) AS started_at, max(f.ended_at) AS ended_at, {count_if(_IS_OVER)} = count(*) AS is_finished
     FROM ({looked}) AS k
     JOIN components AS c ON {of_plan.format("c")} AND {dialect.same("c.batch", "k.batch")} {first}
+    LEFT JOIN component_labels AS lb ON lb.component_key = c.component_key AND f.attempt_key IS NOT NULL
     WHERE NOT (c.gone_at IS NOT NULL AND COALESCE(c.gone_at <= k.batch_started_at, true))
       AND NOT COALESCE(c.first_seen_at > k.component_look_at, false)
       AND NOT COALESCE(c.first_seen_at > k.attempt_look_at, false)
@@ -33,7 +50,7 @@ def _passes_of_plan(dialect: Dialect) -> str:
     lower = "OVER (ORDER BY o.batch NULLS LAST)"
     beside = f"""SELECT o.*, lag(o.is_finished) {lower} AS is_lower_finished, lag(o.ended_at) {lower} AS lower_ended_at
     FROM ({passes}) AS o"""
-    return f"""SELECT i.batch, i.components, i.failed, i.started_at,
+    return f"""SELECT i.batch, {", ".join(f"i.{name}" for name in _LABELS)}, i.components, i.failed, i.started_at,
     CASE WHEN i.is_finished THEN i.ended_at END AS ended_at,
     CASE WHEN i.is_finished THEN {dialect.seconds("i.started_at", "i.ended_at")} END AS duration_seconds,
     CASE WHEN i.is_lower_finished AND i.batch IS NOT NULL
@@ -44,12 +61,10 @@ def _passes_of_plan(dialect: Dialect) -> str:
 
 def _batch_runs(dialect: Dialect) -> str:
     join, written = dialect.for_each(_PASS, _passes_of_plan(dialect), "b")
-    labels = ", ".join(f"CAST(NULL AS TEXT) AS {name}" for name in ("team", "environment", "tier"))
     measured = ", ".join(f"{written[name]} AS {name}" for name in _PASS[1:])
     identity = key("p.plan_key", f"COALESCE(CAST({written['batch']} AS TEXT), '')")
     return f"""SELECT {identity} AS batch_run_key, p.plan_key, p.project_id,
-  p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {labels},
-  {measured}
+  p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {measured}
 FROM plans AS p
 {join}
 WHERE {written["components"]} > 0"""
@@ -68,9 +83,9 @@ BATCH_RUNS = View(
         ViewColumn("plan_name", TEXT, "Name of the release task"),
         ViewColumn("creator", TEXT, "Who created the plan"),
         ViewColumn("action", TEXT, "create, upgrade or clone, as it came"),
-        ViewColumn("team", TEXT, "Label; NULL if unlabelled"),
-        ViewColumn("environment", TEXT, "Label; NULL if unlabelled"),
-        ViewColumn("tier", TEXT, "Label; NULL if unlabelled"),
+        ViewColumn("team", TEXT, "Label that all its components share; NULL if there is none"),
+        ViewColumn("environment", TEXT, "Label that all its components share; NULL if there is none"),
+        ViewColumn("tier", TEXT, "Label that all its components share; NULL if there is none"),
         ViewColumn("components", INTEGER, "Components that were there at its start"),
         ViewColumn("failed", INTEGER, "Those whose first attempt failed"),
         ViewColumn("started_at", INSTANT, "Earliest start of their first attempts; NULL if none has one"),

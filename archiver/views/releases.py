@@ -50,6 +50,13 @@ WHERE {condition} AND {in_week(started_at) if within_week else "true"} AND {wher
     return f"{begun}\nUNION ALL\n{others}"
 
 
+def _label(dialect: Dialect, name: str) -> str:
+    """Return a label of the place of attempt `a`."""
+    return f"""(SELECT lb.{name}
+    FROM components AS lc JOIN component_labels AS lb ON lb.component_key = lc.component_key
+    WHERE {of_place(dialect, "lc", "a")})"""
+
+
 def _columns(dialect: Dialect) -> dict[str, str]:
     return {
         "component_release_key": release_key("a", "batch"),
@@ -59,7 +66,7 @@ def _columns(dialect: Dialect) -> dict[str, str]:
         "component": latest_name(dialect, "a"),
         "creator": "p.creator",
         "action": "p.action",
-        **dict.fromkeys(("team", "environment", "tier"), "CAST(NULL AS TEXT)"),
+        **{name: _label(dialect, name) for name in ("team", "environment", "tier")},
         "version": "l.version",
         "attempts": f"(SELECT count(*) FROM job_attempts AS z WHERE {of_place(dialect, 'z', 'a')})",
         "outcome": "l.outcome",

@@ -9,20 +9,22 @@ import pytest
 from oracle import Oracle
 from random_archives import random_archive
 from report_builders import attempt, component, frames, save, week_47
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, select
 from test_against_oracle import assert_same
 
 from archiver.clock import ManualClock
 from archiver.labelling import apply_rules
 from archiver.labels import LabelRule
 from archiver.lease import database_now
+from archiver.viewing import refresh_views
+from archiver.views import TABLES as VIEWS
 from reports import cli
 from reports.batch_timing import batch_timing
 from reports.delivery import delivery
 from reports.failure_rates import failure_rates
 from reports.frames import load_frames
 from reports.groups import Selection, parse_where
-from reports.releases import batch_passes
+from reports.releases import batch_passes, component_releases
 from reports.rollbacks import rollback_rates
 from reports.tables import records
 from reports.window import Window
@@ -30,6 +32,10 @@ from reports.window import Window
 SINCE, UNTIL, ZONE = date(2026, 10, 19), date(2026, 11, 12), ZoneInfo("Europe/Berlin")
 WINDOW = Window.between(SINCE, UNTIL, ZONE)
 AS_OF = datetime(2026, 11, 24, tzinfo=UTC)
+GRAINS = {
+    "component_releases": ("project_id", "plan_id", "component_id", "batch"),
+    "batch_runs": ("project_id", "plan_id", "batch"),
+}
 RULES = [
     LabelRule(component="[aw]*", labels={"team": "front"}),
     LabelRule(component="db", labels={"team": "data"}),
@@ -172,3 +178,23 @@ def test_every_table_takes_labels_and_names_the_unlabelled_to_people_alone(
     for value, batch in (("payments", 1), ("", 2), ("(unlabelled)", 2)):
         rows = json.loads(printed("--by", "batch", "--where", f"team={value}", "--format", "json"))
         assert [row["batch"] for row in rows] == [batch]
+
+
+def test_the_views_label_releases_and_batches_as_the_reports_do(engine):
+    rows = random_archive(501)
+    save(engine, **rows)
+    label(engine, RULES)
+    with engine.begin() as connection:
+        refresh_views(connection, "public")
+        seen = {name: connection.execute(select(VIEWS[name])).mappings().all() for name in VIEWS if name in GRAINS}
+    labelled = frames(**rows | {"attempts": [row | labels_of(row) for row in rows["attempts"]]})
+    told = {
+        "component_releases": component_releases(labelled.attempts, labelled.rollbacks),
+        "batch_runs": batch_passes(labelled.attempts, labelled.components),
+    }
+
+    for name, grain in GRAINS.items():
+        columns = (*grain, "team", "environment", "tier")
+        expected = Counter(tuple(row[column] for column in columns) for row in records(told[name]))
+        assert Counter(tuple(row[column] for column in columns) for row in seen[name]) == expected
+        assert len({row["team"] for row in seen[name]}) == 3
