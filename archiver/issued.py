@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from archiver import __version__
 from archiver.instants import instant_text
@@ -75,6 +75,21 @@ def load_baseline(
     newest = (table.c.week.desc(), table.c.as_of.desc(), table.c.issued_at.desc(), table.c.issued_report_key)
     row = connection.execute(query.order_by(*newest).limit(1)).first()
     return None if row is None else Issued(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
+
+
+def load_issued_weeks(
+    connection: Connection, *, zone: str, projects: Sequence[str] | None, as_of: datetime | None = None
+) -> dict[str, datetime]:
+    """Return the weeks of which a report on these projects was issued, with when the newest of them was.
+
+    With `as_of`, only those that knew no more than was known then.
+    """
+    table = issued_reports
+    newest: Any = func.max(table.c.issued_at)
+    query = select(table.c.week, newest).where(table.c.time_zone == zone, _is_of(projects)).group_by(table.c.week)
+    if as_of is not None:
+        query = query.where(table.c.as_of <= as_of)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _is_of(projects: Sequence[str] | None) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ import typer
 from archiver.clock import Clock
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
-from reports import evidence
+from reports import evidence, publishing
 from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
 from reports.columns import LABELS
@@ -207,6 +207,8 @@ def _failures(
 
 app.command("quality")(evidence.show_quality)
 app.command("explain")(evidence.show_explanation)
+app.command("site")(publishing.write_site)
+app.command("dictionary")(publishing.write_dictionary)
 
 
 @app.command("weekly")

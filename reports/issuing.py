@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+import pandas as pd
 from sqlalchemy import Engine, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -14,6 +15,7 @@ from archiver.issued import load_baseline, save_issued
 from archiver.schema import runs
 from archiver.settings import Settings
 from reports.changes import load_changes
+from reports.columns import Frames
 from reports.definitions import DEFINITION_VERSIONS
 from reports.frames import frames_of
 from reports.messages import load_failures
@@ -36,9 +38,17 @@ def make_weekly(
     window = weekly_window(monday, zone)
     with opened(settings) as engine, reading(engine, projects, as_of) as now:
         frames, failures = frames_of(now, window), load_failures(now, window)
-        baseline = None
-        if frames.last_run_ended_at is not None:
-            baseline = _baseline(engine, now, week_label(monday), zone, frames.last_run_ended_at)
+        return weekly_of(settings, engine, now, monday, frames, failures)
+
+
+def weekly_of(
+    settings: Settings, engine: Engine, now: Reading, monday: date, frames: Frames, failures: pd.DataFrame
+) -> WeeklyReport:
+    """Make the same report from what `now` has: the frames of its weeks, and FAILURES of all history up to its end."""
+    zone = ZoneInfo(settings.timezone)
+    baseline = None
+    if frames.last_run_ended_at is not None:
+        baseline = _baseline(engine, now, week_label(monday), zone, frames.last_run_ended_at)
     return weekly_report(frames, monday, zone, recheck_days=settings.recheck_days, failures=failures, baseline=baseline)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from reports.columns import LABELS
+from reports.keeping import kept
 
 PLACE = ["project_id", "plan_id", "component_id", "batch"]
 BATCH = ["project_id", "plan_id", "batch"]
@@ -37,6 +38,7 @@ def component_releases(
     return releases_and_rollbacks(attempts, rollbacks, within_days=within_days)[0]
 
 
+@kept
 def releases_and_rollbacks(
     attempts: pd.DataFrame, rollbacks: pd.DataFrame, *, within_days: int | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,6 +139,7 @@ def seconds_between(start: "pd.Series[pd.Timestamp]", end: "pd.Series[pd.Timesta
     return (end - start) / pd.Timedelta(milliseconds=1) / 1000
 
 
+@kept
 def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
     """Return one row per plan and batch that had components: its first pass.
 
