@@ -1,11 +1,11 @@
-# make setup | demo | test | check | test-faults | soak. WHEELS=DIR installs from a folder of wheels, without a network.
+# make setup | demo | test | check | test-faults | test-browser | soak. WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults soak check lock clean
+.PHONY: setup setup-test demo test test-faults test-browser soak check lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -26,10 +26,10 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 
 # Needs uv: writes the locked, hashed requirements again from pyproject.toml.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build
+  --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra page
 lock:
 	$(LOCK) --output-file requirements.txt
-	$(LOCK) --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK) --extra browser --extra parquet --extra test --output-file requirements-test.txt
 
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
@@ -38,13 +38,17 @@ demo: setup
 # The core suite, with coverage and its floor. PostgreSQL tests need a server (see README, "Tests").
 test: setup-test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --ignore tests/faults tests
+	$(BIN)/python -m coverage run -m pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/browser tests
 	@$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
 # The fault battery: kills, full disks, restarts, an API that fails; an independent checker after every case.
 test-faults: setup-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
+
+# The weekly page in Chromium: opened from disk, sorted, filtered, printed, and checked for accessibility.
+test-browser: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser
 
 # The long run of it: SOAK_MINUTES (20) of kills and random faults, and a table of rounds, kills and losses.
 soak: setup-test

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from reports.banner import banner
-from reports.charts import Chart, Point, week_chart
-from reports.tables import clean, markdown_text, percent_text, records, seconds_text
+from reports.page import charts_of
+from reports.tables import clean, markdown_text, percent_text
 from reports.weekly import WeeklyReport
 
 # A chat turns these into pings and links wherever they stand, escaped or not; a name may hold them.
@@ -15,6 +16,10 @@ _INERT_BRACKETS = str.maketrans(
     "<>", "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}\N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK}"
 )
 _UNSEEN = "\N{ZERO WIDTH SPACE}"
+
+
+# A mail shows how it goes; the page that it carries shows the rest.
+_CHARTS = ("failure-rate", "rollbacks")
 
 
 def title_of(report: WeeklyReport) -> str:
@@ -44,7 +49,7 @@ def mail_body(report: WeeklyReport) -> str:
         title=title_of(report),
         banner=banner(report.week, report.as_of),
         sections=_sections(report),
-        charts=_charts(report),
+        charts=[(chart, Markup(chart.svg)) for chart in charts_of(report) if chart.name in _CHARTS],  # noqa: S704 - drawn here, its text escaped
     )
     return text
 
@@ -70,23 +75,6 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
         ("This week", [told["verdict"], f"Releases: {releases} ({told['before']}).", told["change"]]),
         ("What went wrong", wrong),
         ("What is known, and what is not", [told["known"], *unknowns, *restated]),
-    ]
-
-
-def _charts(report: WeeklyReport) -> list[Chart]:
-    rates = [
-        Point(row["week"], row["failure_rate"], row["ci_low"], row["ci_high"], row["coverage"] != "none")
-        for row in records(report.tables["failure-rates"])
-    ]
-    times = [
-        Point(row["week"], row["p50_seconds"], row["p50_seconds"], row["p90_seconds"], row["coverage"] != "none")
-        for row in records(report.tables["batch-timing"])
-    ]
-    return [
-        week_chart("Failure rate by week, with its 95 % interval", rates, percent_text, at_most=1.0),
-        week_chart(
-            "A batch's first pass by week: median, up to the 90th percentile", times, seconds_text, at_most=1e12
-        ),
     ]
 
 

@@ -1,28 +1,28 @@
 """The weekly report as files: HTML, Markdown, JSON and a CSV per table."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.charts import Chart, Point, week_chart
 from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITION_VERSIONS
+from reports.drawing import Chart
+from reports.page import charts_of, render_page
 from reports.restated import Restated
+from reports.shown import SHOWN_COMPONENTS, captions, shown
 from reports.tables import (
     MINUS,
     NOTHING,
-    cell_text,
     clean,
     for_people,
     markdown_text,
     percent_text,
-    plain,
     records,
     render_csv,
     render_markdown,
@@ -31,44 +31,17 @@ from reports.tables import (
 from reports.verdict import Verdict
 from reports.weekly import WeeklyReport
 
-SHOWN_COMPONENTS = 25
-SHOWN_CHANGES = 100
-
-# Which tables stand in the page, under which words. The CSV and JSON files hold them all, and whole.
-_CAPTIONS = {
-    "verdict": "Rolled back and change failures of finished releases, at equal age, with plan-clustered intervals",
-    "rollback-failures": "Failed rollbacks, this week, one by one",
-    "failures": "What failures said this week, new ones first",
-    "flagged-components": "Components that changed against the weeks before, in plans that failed",
-    "failure-rates-by-component": "Attempts by component, this week, most failures first",
-    "failure-rates": "Attempts by week",
-    "release-rates": "Finished component releases by week, with plan-clustered intervals",
-    "rollbacks": "Finished component releases by week, and those rolled back",
-    "recovery": "Change failures by week: recovered, and still open",
-    "batch-timing-by-batch": "How long a batch's first pass took, by batch, this week",
-    "slowest-components": "The component that most often took longest, by batch, this week",
-    "batch-timing": "How long a batch's first pass took, by week",
-    "batch-trend": "How the median of each batch moves, over the weeks",
-    "batch-survival": "In which batch failures surface, and how much had shipped by then, over the weeks",
-    "delivery": "Component releases by week, with change failures and rework",
-    "flaky-components": "Components that failed and then succeeded unchanged, over the weeks",
-    "releases": "This week's component releases",
-    "coverage-by-project": "Nights archived by project, this week",
-}
-_RESTATED_CAPTIONS = {
-    "restated-figures": "Figures that are told otherwise now",
-    "restated-facts": "Attempts and rollbacks that are known otherwise now, and why",
-}
-
 
 def render_weekly(report: WeeklyReport) -> dict[str, str]:
     """Return the text of every file by name; the same report gives the same bytes."""
     stem = f"weekly-{report.week.label}"
+    charts = charts_of(report)
     files = {
-        f"{stem}.html": _page("weekly.html.j2", report),
-        f"{stem}.md": _page("weekly.md.j2", report),
+        f"{stem}.html": render_page(report, charts),
+        f"{stem}.md": _markdown(report, charts),
         f"{stem}.json": render_json_file(report),
     }
+    files |= {f"{stem}-{chart.name}.svg": chart.svg for chart in charts}
     return files | {f"{stem}-{name}.csv": render_csv(table) for name, table in report.tables.items()}
 
 
@@ -120,18 +93,17 @@ def instant_text(instant: datetime) -> str:
     return f"{instant:%Y-%m-%dT%H:%M:%S}.{instant.microsecond // 1000:03}Z"
 
 
-def _page(template: str, report: WeeklyReport) -> str:
-    captions = _CAPTIONS if report.restated is None else _CAPTIONS | _RESTATED_CAPTIONS
-    tables = {name: _shown(report, name) for name in captions}
+def _markdown(report: WeeklyReport, charts: Sequence[Chart]) -> str:
+    """Write the Markdown file; its pictures stand beside it."""
     text: str = (
         _templates()
-        .get_template(template)
+        .get_template("weekly.md.j2")
         .render(
             report=report,
             headline=report.headline,
-            tables=tables,
-            captions=captions,
-            charts=_charts(report),
+            tables={name: shown(report, name) for name in captions(report)},
+            captions=captions(report),
+            charts=charts,
             too_few=TOO_FEW,
             shown_components=SHOWN_COMPONENTS,
             component_count=len(report.tables["failure-rates-by-component"]),
@@ -140,34 +112,11 @@ def _page(template: str, report: WeeklyReport) -> str:
     return text
 
 
-def _shown(report: WeeklyReport, name: str) -> pd.DataFrame:
-    table = report.tables[name]
-    if name in _RESTATED_CAPTIONS:
-        return _readable(table.head(SHOWN_CHANGES))
-    if name != "failure-rates-by-component":
-        return table
-    # The name first, for people; identifiers last, where a narrow screen may leave them out of sight.
-    identifiers = ["project_id", "component_id"]
-    return table[[*table.columns.drop(identifiers), *identifiers]].head(SHOWN_COMPONENTS)
-
-
-def _readable(changes: pd.DataFrame) -> pd.DataFrame:
-    """Write figures by the unit of their name; leave identifiers to the CSV file."""
-    if "figure" not in changes:
-        return changes.drop(columns=["project_id", "component_id"])
-    units = [str(name) for name in changes["figure"]]
-    told = {
-        side: [cell_text(plain(value), unit) for value, unit in zip(changes[side], units, strict=True)]
-        for side in ("issued", "now")
-    }
-    return changes.assign(**told, figure=[unit.replace("_", " ") for unit in units])
-
-
 @cache
 def _templates() -> Environment:
     environment = Environment(
         loader=PackageLoader("reports"),
-        autoescape=select_autoescape(["html.j2"]),
+        autoescape=False,  # noqa: S701 - Markdown: each name is escaped by a filter of its own
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -184,23 +133,3 @@ def _templates() -> Environment:
         "instant": lambda value: f"{value:%Y-%m-%d %H:%M} UTC",
     }
     return environment
-
-
-def _charts(report: WeeklyReport) -> list[Chart]:
-    rates = [
-        Point(row["week"], row["failure_rate"], row["ci_low"], row["ci_high"], row["coverage"] != "none")
-        for row in records(report.tables["failure-rates"])
-    ]
-    times = [
-        Point(row["week"], row["p50_seconds"], row["p50_seconds"], row["p90_seconds"], row["coverage"] != "none")
-        for row in records(report.tables["batch-timing"])
-    ]
-    return [
-        week_chart("Failure rate by week, with its 95 % interval", rates, percent_text, at_most=1.0),
-        week_chart(
-            "A batch's first pass by week: median, up to the 90th percentile",
-            times,
-            seconds_text,
-            at_most=1e12,
-        ),
-    ]

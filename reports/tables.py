@@ -96,6 +96,7 @@ _HEADS = {
     "first_seen_at": "first seen (UTC)",
     "last_seen_at": "last seen (UTC)",
     "is_too_few": "too few to say",
+    "is_worse": "worse",
 }
 _TEXTS = {"template_id", "template", "message"}
 _RATES = {"rate", "rate_before"}
@@ -123,15 +124,19 @@ def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bo
             add("95 % interval", [write(low, high) for low, high in zip(values, highs, strict=True)])
         elif name == "nights_planned":
             add("nights", _nights(table), number=False)
-        elif name in {"is_cut", "provisional", "is_too_few", "is_new"}:
+        elif name in {"is_cut", "provisional", "is_too_few", "is_new", "is_worse"}:
             if any(values):
                 add(_HEADS.get(name, name), ["yes" if value else "" for value in values], number=False)
         elif name in _TEXTS or name.endswith("_at"):
             add(_HEADS.get(name, _head(name)), [cell_text(value, name) for value in values], number=False)
         elif name not in {"ci_high", "nights_done", "coverage"}:
             cells_of = [cell_text(value, name) for value in values]
-            add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS)
+            add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS and not _is_text(table[name]))
     return heads, [list(row) for row in zip(*cells, strict=True)], is_number
+
+
+def _is_text(column: "pd.Series[Any]") -> bool:
+    return isinstance(column.dtype, pd.StringDtype)
 
 
 def _head(name: str) -> str:

@@ -28,6 +28,7 @@ class WeeklyReport:
     change, known and verdict, `unknowns` what they can't tell; `tables` the frames, named as their files are.
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
+    `breaks` names each week from which a definition is another than in the reports issued before, and that definition.
     """
 
     week: Week
@@ -41,6 +42,7 @@ class WeeklyReport:
     settled: Verdict | None = None
     as_of: datetime | None = None
     restated: Restated | None = None
+    breaks: tuple[tuple[str, str], ...] = ()
 
     @property
     def last_date(self) -> date:
@@ -74,9 +76,10 @@ def weekly_report(
     tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
     headline = _headline(tables)
     sentences = _sentences(headline) | {"verdict": judged.sentence}
-    restated = None
+    restated, breaks = None, tuple[tuple[str, str], ...]()
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
+        breaks = _breaks(restated, window)
         tables |= {"restated-figures": restated.figures, "restated-facts": restated.changes}
         sentences["restated"] = restated_sentence(restated)
     return WeeklyReport(
@@ -91,7 +94,15 @@ def weekly_report(
         settled=_settled(frames, window, as_of),
         as_of=as_of,
         restated=restated,
+        breaks=breaks,
     )
+
+
+def _breaks(restated: Restated, window: Window) -> tuple[tuple[str, str], ...]:
+    """Return the first week that no report told by the older definition, with each definition that is another now."""
+    after = [week.label for week in window.weeks if week.label > restated.week]
+    first = after[0] if after else window.weeks[-1].label
+    return tuple((first, name) for name in restated.redefined)
 
 
 def _settled(frames: Frames, window: Window, as_of: datetime | None) -> Verdict | None:

@@ -9,7 +9,7 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from archiver import schema
-from reports.columns import ATTEMPTS, COMPONENTS, NIGHTS, ROLLBACKS, Frames, conform
+from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, NIGHTS, ROLLBACKS, Frames, conform
 from reports.window import Window
 
 UTC_ZONE = ZoneInfo("UTC")
@@ -80,6 +80,18 @@ def component(**other):
 def night(day, state="done", project_id="p"):
     """Return one night."""
     return {"project_id": project_id, "night_date": date.fromisoformat(day), "state": state}
+
+
+def failure(message="exit code 1", start="2026-11-16 10:00", **other):
+    """Return one failed attempt with its message."""
+    row = dict.fromkeys(FAILURES) | {"kind": "attempt", "project_id": "p", "plan_id": "plan", "component_id": "api"}
+    row |= {"batch": 1, "component": "api", "started_at": at(start), "message": message}
+    return row | other
+
+
+def failures(*rows):
+    """Return a frame of failures."""
+    return _frame(rows, FAILURES)
 
 
 def frames(attempts=(), rollbacks=(), components=(), nights=(), last_run_ended_at=None):

@@ -4,36 +4,22 @@ import json
 from collections import Counter
 from datetime import UTC, datetime
 
-import pandas as pd
 import pytest
 from random_archives import random_archive
-from report_builders import at, attempt, component, rollback, save, week_47
+from report_builders import attempt, component, failure, failures, rollback, save, week_47
 from sqlalchemy import create_engine
 
 from archiver.clock import ManualClock
 from archiver.database import open_writer
 from archiver.migrate import upgrade
 from reports import cli
-from reports.columns import FAILURES, conform, empty
+from reports.columns import FAILURES, empty
 from reports.failures import failure_templates, rollback_failures
 from reports.groups import Selection, parse_where
 from reports.masking import mask, template_id
 from reports.messages import load_failures
 from reports.reading import reading
 from reports.tables import records
-
-
-def failure(message="exit code 1", start="2026-11-16 10:00", **other):
-    """Return one failed attempt with its message."""
-    row = dict.fromkeys(FAILURES) | {"kind": "attempt", "project_id": "p", "plan_id": "plan", "component_id": "api"}
-    row |= {"batch": 1, "component": "api", "started_at": at(start), "message": message}
-    return row | other
-
-
-def failures(*rows):
-    return conform(
-        pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype="object") for name in FAILURES}), FAILURES
-    )
 
 
 def test_messages_that_differ_in_numbers_are_one_template_with_its_counts_and_times():

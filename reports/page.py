@@ -1,0 +1,154 @@
+"""The weekly report as one HTML page that works from disk: its sections, its tables, and the policy of its scripts."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from reports.comparisons import TOO_FEW
+from reports.definitions import DEFINITIONS
+from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
+from reports.drawing import PALETTE, Chart, can_draw, page_script
+from reports.page_tables import page_table
+from reports.quality import CHECKS
+from reports.tables import MINUS, NOTHING, percent_text, seconds_text
+from reports.verdict import Measure
+from reports.weekly import WeeklyReport
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: what it is about, its chart (the name; empty for none), and its tables in order."""
+
+    anchor: str
+    title: str
+    chart: str
+    tables: tuple[str, ...]
+
+
+SECTIONS = (
+    Section("failures", "Failures", "failure-rate", ("release-failures",)),
+    Section("rollbacks", "Rollbacks", "rollbacks", ("release-rollbacks",)),
+    Section("batches", "Batches", "batch-timing", ("batch-timing-by-batch", "batch-trend")),
+    Section("components", "Components", "component-weeks", ("failure-rates-by-component",)),
+    Section("releases", "This week's releases", "timeline", ("releases",)),
+    Section("delivery", "Delivery and recovery", "", ("delivery", "recovery")),
+    Section("where", "Where failures surface", "", ("batch-survival", "flaky-components", "slowest-components")),
+    Section("weeks", "Week by week", "", ("failure-rates", "rollbacks", "batch-timing")),
+)
+WRONG = ("rollback-failures", "failures", "flagged-components")
+
+
+def charts_of(report: WeeklyReport) -> tuple[Chart, ...]:
+    """Define the report's charts; none where the extra that draws them is missing."""
+    if not can_draw():
+        return ()
+    from reports.charts import weekly_charts  # noqa: PLC0415 - it needs the extra
+
+    return weekly_charts(report)
+
+
+def render_page(report: WeeklyReport, charts: Sequence[Chart]) -> str:
+    """Write the page. It fetches nothing, and runs only the scripts that its own policy names by their hash."""
+    script, drawing = _asset("weekly.js"), page_script(charts[0].version) if charts else ""
+    names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
+    if report.restated is not None:
+        names |= {"restated-figures", "restated-facts"}
+    text: str = (
+        _templates()
+        .get_template("weekly.html.j2")
+        .render(
+            report=report,
+            headline=report.headline,
+            measures={measure.measure: measure for measure in report.verdict.measures},
+            sections=SECTIONS,
+            tables={name: page_table(report, name) for name in sorted(names)},
+            wrong=WRONG,
+            charts={chart.name: chart for chart in charts},
+            stills={chart.name: _still(chart) for chart in charts},
+            specs={chart.name: json.loads(chart.spec) for chart in charts},
+            definitions=DEFINITIONS,
+            sql={one.name: sql_of(one, report.window.zone.key, report.week.label) for one in DEFINITIONS},
+            introduction=INTRODUCTION,
+            about_sql=ABOUT_SQL.replace("`", ""),
+            checks=CHECKS,
+            palette=PALETTE,
+            too_few=TOO_FEW,
+            script=Markup(script),  # noqa: S704 - ours, and whole by _script_hash
+            drawing=_packed(drawing),
+            policy=_policy([text for text in (script, drawing) if text]),
+        )
+    )
+    return text
+
+
+def _policy(scripts: Sequence[str]) -> str:
+    hashes = " ".join(_script_hash(script) for script in scripts)
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        "connect-src 'none'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _script_hash(script: str) -> str:
+    """Return what the policy calls a script; a RuntimeError for text that would end or alter its element."""
+    if re.search(r"</script|<!--|<script|\r", script, re.IGNORECASE):
+        raise RuntimeError("a script can't stand in the page: it holds a tag or a carriage return")
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+
+
+def _still(chart: Chart) -> Markup:
+    # To a screen reader the figure is one image with a name, not so many lines and letters.
+    return Markup(chart.svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 - drawn here, its text escaped
+
+
+@cache
+def _packed(script: str) -> str:
+    """Return a script as gzip in Base64: the drawing library is half as large so, and the page unpacks it."""
+    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode() if script else ""
+
+
+@cache
+def _asset(name: str) -> str:
+    return files("reports").joinpath("templates", name).read_text("utf-8")
+
+
+@cache
+def _templates() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "percent": lambda value: NOTHING if value is None else percent_text(value),
+        "points": _points,
+        "seconds": lambda value: NOTHING if value is None else seconds_text(value),
+        "count": lambda value: f"{value:,}",
+        "instant": lambda value: f"{value:%Y-%m-%d %H:%M} UTC",
+        "change": _change,
+    }
+    return environment
+
+
+def _points(value: float) -> str:
+    return f"{value * 100:+.1f}".replace("-", MINUS)
+
+
+def _change(measure: Measure) -> str:
+    """Tell a measure's change, in percentage points, with its interval."""
+    if measure.change is None or measure.change_ci_low is None or measure.change_ci_high is None:
+        return "nothing to compare with"
+    low, high = _points(measure.change_ci_low), _points(measure.change_ci_high)
+    return f"{_points(measure.change)} points ({low} to {high})"

@@ -1,0 +1,71 @@
+"""Which tables a report shows people, under which words, and how much of each; the CSV and JSON files hold all."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reports.tables import cell_text, plain
+from reports.weekly import WeeklyReport
+
+SHOWN_COMPONENTS = 25
+SHOWN_CHANGES = 100
+
+CAPTIONS: Mapping[str, str] = {
+    "verdict": "Rolled back and change failures of finished releases, at equal age, with plan-clustered intervals",
+    "rollback-failures": "Failed rollbacks, this week, one by one",
+    "failures": "What failures said this week, new ones first",
+    "flagged-components": "Components that changed against the weeks before, in plans that failed",
+    "failure-rates-by-component": "Attempts by component, this week, most failures first",
+    "failure-rates": "Attempts by week",
+    "release-rates": "Finished component releases by week, with plan-clustered intervals",
+    "rollbacks": "Finished component releases by week, and those rolled back",
+    "recovery": "Change failures by week: recovered, and still open",
+    "batch-timing-by-batch": "How long a batch's first pass took, by batch, this week",
+    "slowest-components": "The component that most often took longest, by batch, this week",
+    "batch-timing": "How long a batch's first pass took, by week",
+    "batch-trend": "How the median of each batch moves, over the weeks",
+    "batch-survival": "In which batch failures surface, and how much had shipped by then, over the weeks",
+    "delivery": "Component releases by week, with change failures and rework",
+    "flaky-components": "Components that failed and then succeeded unchanged, over the weeks",
+    "releases": "This week's component releases",
+    "coverage-by-project": "Nights archived by project, this week",
+}
+RESTATED_CAPTIONS: Mapping[str, str] = {
+    "restated-figures": "Figures that are told otherwise now",
+    "restated-facts": "Attempts and rollbacks that are known otherwise now, and why",
+}
+
+
+def captions(report: WeeklyReport) -> Mapping[str, str]:
+    """Return the tables to show, in order."""
+    return CAPTIONS if report.restated is None else {**CAPTIONS, **RESTATED_CAPTIONS}
+
+
+def shown(report: WeeklyReport, name: str) -> pd.DataFrame:
+    """Return as much of a table as a reader of a text file can take."""
+    table = report.tables[name]
+    if name in RESTATED_CAPTIONS:
+        return readable(table.head(SHOWN_CHANGES))
+    if name != "failure-rates-by-component":
+        return table
+    return identifiers_last(table).head(SHOWN_COMPONENTS)
+
+
+def identifiers_last(table: pd.DataFrame) -> pd.DataFrame:
+    """Put the name first, for people; identifiers last, where a narrow screen may leave them out of sight."""
+    identifiers = [name for name in ("project_id", "component_id") if name in table]
+    if "component" not in table:
+        return table
+    return table[["component", *table.columns.drop(["component", *identifiers]), *identifiers]]
+
+
+def readable(changes: pd.DataFrame) -> pd.DataFrame:
+    """Write restated figures by the unit of their name; leave identifiers to the CSV file."""
+    if "figure" not in changes:
+        return changes.drop(columns=["project_id", "component_id"])
+    units = [str(name) for name in changes["figure"]]
+    told = {
+        side: [cell_text(plain(value), unit) for value, unit in zip(changes[side], units, strict=True)]
+        for side in ("issued", "now")
+    }
+    return changes.assign(**told, figure=[unit.replace("_", " ") for unit in units])

@@ -1,0 +1,83 @@
+"""Pages for the browser: an ordinary week, one of hostile names, and those of little, much and odd."""
+
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+
+from hostile import HOSTILE
+from report_builders import UTC_ZONE, attempt, failure, failures, frames, night, rollback
+
+from reports.page import charts_of, render_page
+from reports.weekly import weekly_report
+
+MONDAY = date(2026, 11, 16)
+NIGHTS = [night(str(MONDAY - timedelta(weeks=back, days=-day))) for back in range(20) for day in range(7)]
+
+
+def page_of(*attempts, nights=NIGHTS, rollbacks=(), said=()):
+    """Return the page of 2026-W47."""
+    archive = frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
+    report = weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(*said))
+    return render_page(report, charts_of(report))
+
+
+def _times(component_count, week_count, plans_a_week):
+    for week in range(week_count):
+        for plan in range(plans_a_week):
+            for component in range(component_count):
+                day = MONDAY - timedelta(weeks=week, days=-(plan % 7))
+                is_failed = (plan + component + week) % 6 == 0
+                yield attempt(
+                    "failed" if is_failed else "succeeded",
+                    f"{day} {8 + plan % 12:02}:{component % 60:02}",
+                    component_id=f"svc-{component:03}",
+                    plan_id=f"w{week}-plan-{plan}",
+                    batch=1 + component % 3,
+                    seconds=60.0 + 7 * component + plan,
+                )
+
+
+@cache
+def ordinary():
+    """Return the page of a week in a row of twelve, with failures, rollbacks and messages."""
+    undone = [
+        rollback("failed" if plan == 0 else "succeeded", plan_id=f"w0-plan-{plan}", component_id="svc-001", batch=2)
+        for plan in range(3)
+    ]
+    said = [failure("exit code 1", component_id="svc-000"), failure("image not found: v1", kind="rollback", job_id="r")]
+    return page_of(*_times(6, 12, 10), rollbacks=undone, said=said)
+
+
+@cache
+def hostile():
+    """Return the page of a week in which every name and message means harm."""
+    attempts = [
+        attempt("failed", component_id=text, component=text, plan_id=f"{text}{number}", project_id=text, version=text)
+        for number, text in enumerate(HOSTILE)
+        for _ in range(2)
+    ]
+    said = [failure(text, component_id=text, component=text, job_id=text) for text in HOSTILE]
+    undone = [failure(text, kind="rollback", component_id=text, component=text, job_id=text) for text in HOSTILE]
+    return page_of(*attempts, said=[*said, *undone])
+
+
+@cache
+def odd(name):
+    """Return a page of little, of much, or of what can't be."""
+    return {
+        "an empty archive": lambda: page_of(nights=[]),
+        "a week without releases": page_of,
+        "one release": lambda: page_of(attempt()),
+        "all failed": lambda: page_of(*[attempt("failed", plan_id=str(number)) for number in range(20)]),
+        "impossible times": lambda: page_of(
+            attempt(seconds=None),
+            attempt(component_id="b", seconds=60 * 60 * 24 * 30),
+            attempt(component_id="c", start=None),
+        ),
+        "two hundred components": lambda: page_of(*_times(200, 13, 2)),
+    }[name]()
+
+
+ODD = (
+    *("an empty archive", "a week without releases", "one release"),
+    *("all failed", "impossible times", "two hundred components"),
+)

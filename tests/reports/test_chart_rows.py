@@ -1,0 +1,196 @@
+"""What the charts show: nothing, not collected and too few never look alike, and what is left out is said."""
+
+import pytest
+from report_builders import UTC_ZONE, at, attempt, frames, night, rollback, week_47
+
+from reports.batch_timing import batch_timing
+from reports.chart_rows import HEAT_ROWS, TIMELINE_PLANS, heat_rows, rate_rows, short, timeline_rows, timing_rows
+from reports.clustered import release_rates
+from reports.columns import FAILURES, empty
+from reports.composition import weekly_tables
+from reports.failure_rates import failure_rates
+from reports.groups import Selection
+from reports.verdict import verdict
+
+MONDAYS = {"W44": "2026-10-26", "W45": "2026-11-02", "W46": "2026-11-09", "W47": "2026-11-16"}
+NIGHTS = [night(monday) for monday in MONDAYS.values()]
+
+
+def releases(week, finished, failed=0, **other):
+    return [
+        attempt(
+            "failed" if number < failed else "succeeded", f"{MONDAYS[week]} 10:00", plan_id=f"{week}-{number}", **other
+        )
+        for number in range(finished)
+    ]
+
+
+def rates_of(*attempts, nights=NIGHTS, rollbacks=()):
+    return release_rates(frames(attempts, rollbacks, nights=nights), Selection(week_47(4)))
+
+
+def states(rows):
+    return {row["week"]: row["state"] for row in rows.rows}
+
+
+def test_a_week_has_the_state_that_its_count_and_its_nights_give_it():
+    table = rates_of(
+        *releases("W45", 9),
+        *releases("W46", 10, 1),
+        nights=[night(MONDAYS["W45"]), night(MONDAYS["W46"]), night(MONDAYS["W47"])],
+    )
+
+    rows = rate_rows(table, "failed")
+
+    assert states(rows) == {"W44": "uncollected", "W45": "few", "W46": "value", "W47": "nothing"}
+    assert rows.rows[2]["rate"] == pytest.approx(0.1)
+    assert [row["text"] for row in rows.rows if row["state"] in {"uncollected", "nothing"}] == [
+        "2026-W44: not collected",
+        "2026-W47: no release finished",
+    ]
+
+
+def test_a_week_that_was_seen_only_later_is_shown_and_said_to_be_so():
+    rows = rate_rows(rates_of(*releases("W46", 12), nights=[]), "failed")
+
+    assert states(rows)["W46"] == "value"
+    assert rows.rows[2]["text"].endswith("not every night was archived")
+
+
+def test_a_young_week_is_provisional_in_the_rate_of_rollbacks():
+    table = rates_of(*releases("W46", 10), *releases("W47", 10), rollbacks=[rollback(plan_id="W47-0")])
+
+    rows = rate_rows(table, "rolled_back", provisional={"2026-W47"})
+
+    assert states(rows) == {"W44": "nothing", "W45": "nothing", "W46": "value", "W47": "provisional"}
+    assert rows.rows[-1]["text"].startswith("2026-W47: 1 of 10 releases rolled back, in 10 plans: 10.0 %")
+
+
+def test_a_line_ends_at_a_week_without_a_value_and_where_a_definition_changed():
+    table = rates_of(*releases("W44", 10), *releases("W46", 10), *releases("W47", 10))
+
+    rows = rate_rows(table, "failed", breaks={"2026-W47"})
+
+    segments = {row["week"]: row["segment"] for row in rows.rows}
+    assert len({segments["W44"], segments["W46"], segments["W47"]}) == 3
+    assert [row["week"] for row in rows.rows if row["is_break"]] == ["W47"]
+
+
+def test_only_the_week_of_the_report_opens_its_releases():
+    rows = rate_rows(rates_of(*releases("W47", 10)), "failed")
+
+    assert [row["open"] for row in rows.rows] == ["", "", "", "is=failed"]
+
+
+def test_a_batch_has_a_row_every_week_and_its_times_in_minutes():
+    archive = frames([attempt(seconds=90), attempt(batch=2, seconds=30)], nights=NIGHTS[1:])
+    table = batch_timing(archive, Selection(week_47(4), by=("week", "batch")))
+
+    rows = timing_rows(table, {f"2026-{week}": "none" if week == "W44" else "complete" for week in MONDAYS})
+
+    first = [row for row in rows.rows if row["batch"] == "batch 1"]
+    assert [(row["week"], row["state"]) for row in first] == [
+        ("W44", "uncollected"),
+        ("W45", "nothing"),
+        ("W46", "nothing"),
+        ("W47", "value"),
+    ]
+    assert (first[-1]["p50"], first[-1]["p90"], first[-1]["is_few"]) == (1.5, 1.5, True)
+
+
+def heat_of(*attempts, coverage=None):
+    table = failure_rates(
+        frames(attempts, nights=NIGHTS), Selection(week_47(4), by=("week", "component")), unit="release"
+    )
+    return heat_rows(table, coverage or dict.fromkeys([f"2026-{week}" for week in MONDAYS], "complete"))
+
+
+def test_a_cell_tells_its_count_and_the_span_of_its_rate():
+    rows = heat_of(*releases("W45", 20, 1), *releases("W46", 20, 3), *releases("W47", 9, 9))
+
+    told = {row["week"]: (row["level"], row["count"]) for row in rows.rows}
+    assert told == {
+        "W44": ("nothing", ""),
+        "W45": ("up to 5 %", "1/20"),
+        "W46": ("up to 20 %", "3/20"),
+        "W47": ("too few", "9/9"),
+    }
+
+
+def test_a_cell_that_was_not_collected_is_no_empty_one():
+    coverage = {"2026-W44": "none", "2026-W45": "complete", "2026-W46": "complete", "2026-W47": "complete"}
+
+    rows = heat_of(*releases("W47", 10), coverage=coverage)
+
+    assert [(row["level"], row["count"]) for row in rows.rows][:2] == [("not collected", "?"), ("nothing", "")]
+
+
+def test_of_two_hundred_components_those_with_most_failures_are_shown():
+    rows = heat_of(
+        *(row for number in range(200) for row in releases("W47", 3, number % 4, component_id=f"c{number:03}"))
+    )
+
+    shown = {row["component"] for row in rows.rows}
+    assert len(shown) == HEAT_ROWS
+    assert all(int(name[1:]) % 4 == 3 for name in shown)
+    assert rows.left_out == "The 25 of 200 components with most failures."
+
+
+def test_components_of_one_name_stay_apart():
+    rows = heat_of(*releases("W47", 2), *releases("W47", 2, project_id="q"))
+
+    assert {row["component"] for row in rows.rows} == {"api", "api (2)"}
+
+
+def timeline_of(*attempts, rollbacks=()):
+    archive = frames(attempts, rollbacks, nights=NIGHTS)
+    window = week_47(4)
+    judged = verdict(archive, window, as_of=None)
+    tables = weekly_tables(archive, empty(FAILURES), window, judged, as_of=None, recheck_days=14)
+    return timeline_rows(tables["releases"], UTC_ZONE)
+
+
+def test_a_plan_shows_the_worst_that_happened_to_it_and_each_batch_its_own():
+    rows = timeline_of(
+        attempt("failed", component_id="a"),
+        attempt(component_id="b", start="2026-11-16 11:00", batch=2),
+        attempt(component_id="c", start="2026-11-16 11:10", batch=2, seconds=600),
+    )
+
+    assert [(row["outcome"], row["plan_outcome"], row["label"]) for row in rows.rows] == [
+        ("failed", "failed", "1 of 3 failed"),
+        ("succeeded", None, "1 of 3 failed"),
+    ]
+    assert rows.rows[1]["start"] == at("2026-11-16 11:00").timestamp() * 1000
+    assert rows.rows[1]["end"] == at("2026-11-16 11:20").timestamp() * 1000
+
+
+def test_a_failed_rollback_is_worse_than_a_failure():
+    rows = timeline_of(attempt("failed"), rollbacks=[rollback("failed")])
+
+    assert rows.rows[0]["plan_outcome"] == "rollback failed"
+
+
+def test_a_release_without_a_known_end_ends_where_it_starts():
+    rows = timeline_of(attempt("running", seconds=None))
+
+    assert rows.rows[0]["outcome"] == "unfinished"
+    assert rows.rows[0]["start"] == rows.rows[0]["end"]
+
+
+def test_of_many_plans_those_with_failures_are_shown_in_the_order_of_their_start():
+    good = [attempt(plan_id=f"good{number:02}", start=f"2026-11-16 {number % 24:02}:00") for number in range(60)]
+
+    rows = timeline_of(*good, attempt("failed", plan_id="bad", start="2026-11-22 23:00"))
+
+    assert len({row["place"] for row in rows.rows}) == TIMELINE_PLANS
+    assert rows.rows[-1]["plan"] == "bad"
+    assert rows.left_out == "40 of 61 plans, those with failures first."
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("api", "api"), ("", "(none)"), ("x" * 25, f"{'x' * 23}…"), ("a\u202eb", "a\N{REPLACEMENT CHARACTER}b")],
+)
+def test_a_name_fits_beside_a_chart_and_turns_nothing_around(name, shown):
+    assert short(name) == shown

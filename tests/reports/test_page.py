@@ -1,0 +1,271 @@
+"""The page as text: it fetches nothing, runs only its own scripts, leads everywhere it says, and stays small."""
+
+import base64
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from html.parser import HTMLParser
+
+import pytest
+from hostile import HOSTILE
+from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, night, rollback
+
+from reports import drawing, page
+from reports.page import charts_of, render_page
+from reports.page_tables import MOST_RELEASES, page_table
+from reports.weekly import weekly_report
+
+MONDAY = date(2026, 11, 16)
+NIGHTS = [night(str(MONDAY + timedelta(days=day))) for day in range(7)]
+MOST_BYTES = 1_500_000
+
+
+def report_of(*attempts, nights=NIGHTS, rollbacks=(), said=()):
+    archive = frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
+    return weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(*said))
+
+
+def page_of(*attempts, **other):
+    report = report_of(*attempts, **other)
+    return render_page(report, charts_of(report))
+
+
+class Parsed(HTMLParser):
+    """Collects the elements of a page with their attributes, and the text of its scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts = [], []
+        self.is_in_script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag == "script":
+            self.scripts.append((dict(attrs).get("type"), ""))
+        self.is_in_script = tag == "script"
+
+    def handle_data(self, data):
+        if self.is_in_script:
+            self.scripts[-1] = (self.scripts[-1][0], self.scripts[-1][1] + data)
+
+    def handle_endtag(self, tag):
+        self.is_in_script = False
+
+    def values(self, name):
+        return [attrs[name] for _, attrs in self.elements if name in attrs]
+
+    @property
+    def tags(self):
+        return {tag for tag, _ in self.elements}
+
+
+@cache
+def ordinary():
+    """Return a page of a week in which a bit of everything happened."""
+    attempts = [
+        attempt("failed", component_id="api"),
+        attempt(component_id="web", batch=2, start="2026-11-17 10:00"),
+        *[attempt(plan_id=f"old{number}", start="2026-11-09 10:00") for number in range(12)],
+    ]
+    return page_of(*attempts, rollbacks=[rollback("failed")], said=[failure(), failure("no", kind="rollback")])
+
+
+@cache
+def hostile():
+    attempts = [
+        attempt("failed", component_id=text, component=text, plan_id=f"{text}{number}", project_id=text, version=text)
+        for number, text in enumerate(HOSTILE)
+    ]
+    said = [failure(text, component_id=text, component=text, job_id=text) for text in HOSTILE]
+    undone = [failure(text, kind="rollback", component_id=text, component=text, job_id=text) for text in HOSTILE]
+    return page_of(*attempts, said=[*said, *undone])
+
+
+def test_only_the_scripts_that_the_policy_names_can_run():
+    parsed = Parsed(ordinary())
+
+    (policy,) = [attrs["content"] for tag, attrs in parsed.elements if attrs.get("http-equiv")]
+    (own,) = [text for kind, text in parsed.scripts if kind is None]
+    allowed = re.search("script-src ([^;]*);", policy)[1].split()
+    packed = next(text for kind, text in parsed.scripts if kind == "text/plain")
+    drawing_script = gzip.decompress(base64.b64decode(packed))
+    hashes = [hashlib.sha256(text).digest() for text in (own.encode(), drawing_script)]
+    assert sorted(allowed) == sorted(f"'sha256-{base64.b64encode(digest).decode()}'" for digest in hashes)
+    assert "unsafe-eval" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_the_page_asks_for_nothing():
+    parsed = Parsed(ordinary())
+
+    assert parsed.values("src") == []
+    assert {value[0] for value in parsed.values("href")} == {"#"}
+    assert not {"link", "img", "iframe", "object", "base"} & parsed.tags
+    assert not re.search(r"@import|url\((?!#)", re.search("<style>.*?</style>", ordinary(), re.DOTALL)[0])
+
+
+def test_hostile_names_and_messages_add_no_element_and_no_attribute():
+    plain, parsed = Parsed(ordinary()), Parsed(hostile())
+
+    handlers = [name for _, attrs in parsed.elements for name in attrs if name.startswith("on")]
+    assert handlers == []
+    assert parsed.tags <= plain.tags
+    assert len([tag for tag, _ in parsed.elements if tag == "script"]) == 3
+
+
+def test_every_link_leads_somewhere():
+    parsed = Parsed(ordinary())
+
+    ids = parsed.values("id")
+    assert len(ids) == len(set(ids))
+    assert {value.removeprefix("#") for value in parsed.values("href")} <= set(ids)
+
+
+def test_the_figures_of_the_week_open_the_releases_that_they_count():
+    opened = Parsed(ordinary()).values("data-open")
+
+    assert {"", "is=change-failure", "is=rolled-back", "is=failed", "is=failed-or-retried&component=api"} <= set(opened)
+
+
+def test_a_figure_of_a_week_before_opens_nothing():
+    report = report_of(attempt(), attempt(plan_id="old", start="2026-11-09 10:00"))
+
+    table = page_table(report, "failure-rates")
+
+    links = {line.cells[0][0]: [opens for _, opens in line.cells if opens is not None] for line in table.lines}
+    assert links["2026-W47"] == ["", "is=failed-or-retried"]
+    assert links["2026-W46"] == []
+
+
+def test_a_release_says_in_which_counts_it_stands():
+    report = report_of(
+        attempt("failed", component_id="a"),
+        attempt(component_id="b"),
+        attempt("running", component_id="c", seconds=None),
+        rollbacks=[rollback(component_id="b")],
+    )
+
+    told = {line.about["component"]: line.about["is"] for line in page_table(report, "releases").lines}
+
+    assert told == {
+        "a": "finished failed change-failure failed-or-retried",
+        "b": "finished rolled-back change-failure",
+        "c": "open",
+    }
+
+
+def test_of_too_many_releases_those_that_went_wrong_are_kept():
+    good = [attempt(plan_id=f"good{number}", start="2026-11-16 09:00") for number in range(MOST_RELEASES + 20)]
+    bad = [attempt("failed", plan_id=f"bad{number}", start="2026-11-20 09:00") for number in range(3)]
+
+    table = page_table(report_of(*good, *bad), "releases")
+
+    assert len(table.lines) == MOST_RELEASES
+    assert [line.about["is"] for line in table.lines[-3:]] == ["finished failed change-failure failed-or-retried"] * 3
+    assert table.more.startswith("500 of 523 releases")
+
+
+def test_the_same_report_gives_the_same_page():
+    drawing._drawn.cache_clear()
+    report = report_of(attempt("failed"), attempt(component_id="web"))
+
+    first = render_page(report, charts_of(report))
+    drawing._drawn.cache_clear()
+
+    assert render_page(report, charts_of(report)) == first
+
+
+@pytest.mark.parametrize("length", [8, 40])
+def test_two_hundred_components_and_three_thousand_releases_stay_under_a_page_s_limit(length):
+    attempts = [
+        attempt(
+            "failed" if number % 7 == 0 else "succeeded",
+            str(at("2026-11-16 00:00") - timedelta(days=7 * (number % 13)) + timedelta(minutes=number % 9000))[:16],
+            plan_id=f"{number // 12:0{length}}",
+            component_id=f"{number % 200:0{length}}",
+            project_id="0" * 32,
+        )
+        for number in range(39_000)
+    ]
+
+    assert len(page_of(*attempts).encode()) < MOST_BYTES
+
+
+def test_a_component_with_ten_thousand_attempts_is_one_release():
+    attempts = [
+        attempt(
+            "failed",
+            str(at("2026-11-16 00:00") + timedelta(seconds=30 * number))[:16],
+            job_id=str(number),
+            attempt=number + 1,
+        )
+        for number in range(10_000)
+    ]
+
+    report = report_of(*attempts)
+
+    (line,) = page_table(report, "releases").lines
+    assert "10,000" in [cell for cell, _ in line.cells]
+    assert len(render_page(report, charts_of(report)).encode()) < MOST_BYTES
+
+
+@pytest.mark.parametrize(
+    ("attempts", "nights", "words"),
+    [
+        ([], [], ["Too little data", "not collected", "Not known: this week was not collected."]),
+        ([], NIGHTS, ["Too little data", "No releases were seen.", "Nothing failed this week."]),
+        ([attempt()], NIGHTS, ["Too little data", "No failures among 1 finished attempt."]),
+        ([attempt("failed", seconds=-60)], NIGHTS, ["1 of 1 finished attempt failed."]),
+    ],
+)
+def test_a_report_of_little_or_nothing_reads_well(attempts, nights, words):
+    text = page_of(*attempts, nights=nights)
+
+    assert [word for word in words if word not in text] == []
+
+
+def test_what_was_not_collected_is_never_told_as_nothing():
+    text = page_of(nights=[])
+
+    assert [word for word in ("Nothing failed", "No rollback of", "No release of", "0 of 0") if word in text] == []
+
+
+def test_without_the_drawing_libraries_the_page_says_so_and_keeps_its_tables(monkeypatch):
+    monkeypatch.setattr(page, "can_draw", lambda: False)
+
+    text = page_of(attempt("failed"))
+
+    assert "release-archiver[page]" in text
+    assert 'id="table-release-failures"' in text
+    assert "specifications" not in Parsed(text).values("id")
+
+
+def test_a_changed_definition_is_drawn_as_a_break():
+    report = replace(report_of(attempt()), breaks=(("2026-W46", "failure-rates"),))
+
+    charts = {chart.name: chart for chart in charts_of(report)}
+
+    assert "definition changed" in charts["failure-rate"].svg
+    assert "definition changed" not in charts["rollbacks"].svg
+
+
+def test_a_chart_is_one_definition_for_the_picture_and_for_the_page():
+    report = report_of(attempt("failed"))
+
+    charts = charts_of(report)
+    text = render_page(report, charts)
+
+    embedded = json.loads(next(words for kind, words in Parsed(text).scripts if kind == "application/json"))
+    assert embedded == {chart.name: json.loads(chart.spec) for chart in charts}
+    assert all(chart.svg.startswith("<svg") for chart in charts)
+
+
+def test_no_two_roles_share_a_colour_that_the_dark_page_replaces():
+    light = [colours[0] for colours in drawing.PALETTE.values()]
+
+    assert len(light) == len(set(light))
