@@ -259,7 +259,11 @@ def _wall(instant: str, zone: ZoneInfo) -> int:
 
 
 def short(name: object) -> str:
-    """Return a name that fits beside a chart: its first letters, and a sign where there are more."""
+    """Return a name that fits beside a chart: its first letters, and a sign where there are more.
+
+    >>> short("payment-reconciliation-worker")
+    'payment-reconciliation-…'
+    """
     text = clean(str(name)).strip() or "(none)"
     return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 1]}…"
 

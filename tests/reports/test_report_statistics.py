@@ -56,7 +56,7 @@ def test_one_point_has_no_trend():
 
 
 @pytest.mark.parametrize(
-    "module", ["charts", "comparisons", "failure_rates", "flagged", "statistics", "tables", "window"]
+    "module", ["chart_rows", "comparisons", "failure_rates", "flagged", "statistics", "tables", "window"]
 )
 def test_the_examples_in_the_docstrings_hold(module):
     results = doctest.testmod(importlib.import_module(f"reports.{module}"))
