@@ -102,7 +102,7 @@ def note_windows(model, night):
 
 @pytest.mark.parametrize("seed", [7, 1234])
 async def test_simulated_weeks_are_archived_as_the_model_says(archive_url, seed):
-    history = build_history(seed, ends_at=MONDAY, weeks=4, plans_per_week=20)
+    history = build_history(seed, ends_at=MONDAY, weeks=3, plans_per_week=14)
     clock = ManualClock(history.starts_at)
     recorder = Recorder(history, clock)
     models = {project_id: Model() for project_id in history.project_ids}
@@ -129,7 +129,7 @@ async def test_simulated_weeks_are_archived_as_the_model_says(archive_url, seed)
 
 
 async def test_a_second_run_on_an_unchanged_service_moves_only_times_of_sight(archive_url):
-    history = build_history(7, ends_at=MONDAY, weeks=3, plans_per_week=20)
+    history = build_history(7, ends_at=MONDAY, weeks=2, plans_per_week=14)
     nights = nights_from(history.starts_at, 14)
     clock = ManualClock(history.starts_at)
     upstream_now = ManualClock(nights[-2])

@@ -139,6 +139,7 @@ async def test_the_tick_issues_the_report_of_the_week_once(archive, settings, cl
     assert (tmp_path / "weekly" / "weekly-2026-W47.json").read_text("utf-8") == issued["report"]
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 async def test_a_report_that_can_not_be_issued_is_said_and_costs_no_night(archive, settings, clock, tmp_path):
     clock.set(OUTAGE[1])
     await tick(settings, clock)
@@ -179,6 +180,7 @@ async def test_the_report_of_the_week_is_sent_once(monday):
     assert [entry["event"] for entry in log] == ["weekly.report_issued"]
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 async def test_a_delivery_that_fails_is_said_once_and_the_report_stands(archive, monday, tmp_path):
     with web_server() as web:
         log = await monday(f"json://u:hunter2@127.0.0.1:{web.server_address[1]}/busy")
@@ -193,6 +195,7 @@ async def test_a_delivery_that_fails_is_said_once_and_the_report_stands(archive,
     assert (tmp_path / "weekly" / "weekly-2026-W47.json").read_text("utf-8") == issued["report"]
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 async def test_a_url_that_can_not_be_used_is_said_and_costs_no_report(archive, monday):
     log = await monday("jsons://u:hunter2@example.com?verify=no")
 

@@ -112,6 +112,7 @@ def test_every_link_of_every_page_leads_to_a_page_and_a_place_that_exist(archive
     assert {name for name in pages if name != "index.html"} <= linked | {"index.html"}
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 def test_the_pages_of_the_weeks_are_those_of_the_weekly_report(archive, written):
     put(archive, **random_archive(5, plans=40), runs=[run("p1"), run("p2", run_id="run-2")])
 
@@ -147,6 +148,7 @@ def week_rows(frames, window):
     return records(failure_rates(frames, Selection(window, ("week", "component"))))
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 def test_written_again_nothing_changes_and_elsewhere_it_is_the_same(archive, written, tmp_path):
     fill_week_47(archive)
 
@@ -190,6 +192,7 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
     assert "2026-W47 2026-11-16 10:00 plan 1 1.0 failed 1 1" in told
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
 def test_an_issued_week_is_marked_as_such(archive, written):
     fill_week_47(archive)
     _, _, _, before = written(archive)
