@@ -84,6 +84,7 @@
     said.textContent = active.length ? `${told}: ${shown} of ${releases.length} releases` : `${releases.length} releases`;
     const target = goes && anchor && document.getElementById(anchor);
     if (target) { target.scrollIntoView(); if (target.tabIndex === -1) target.focus({ preventScroll: true }); }
+    root.dataset.shows = location.hash; // the browser tells of a new address a moment after it stands
   };
   const change = (values, anchor = "") => {
     const { filter } = parse();

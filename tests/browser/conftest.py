@@ -21,13 +21,19 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
+    def settle(self):
+        """Wait until the page shows what its address says."""
+        self.page.wait_for_function("document.documentElement.dataset.shows === location.hash")
+
     def rows(self, table):
         """Return the texts of the first cell of the table's visible rows."""
+        self.settle()
         cells = self.page.locator(f"#table-{table} tbody tr:visible > :first-child")
         return [text.strip() for text in cells.all_text_contents()]
 
     def column(self, table, number):
         """Return the texts of one column of the table's visible rows."""
+        self.settle()
         return self.page.locator(f"#table-{table} tbody tr:visible > :nth-child({number})").all_text_contents()
 
 

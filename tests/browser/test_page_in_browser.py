@@ -144,6 +144,7 @@ def test_a_click_on_a_figure_goes_to_the_list_and_filters_it(open_page):
 
     seen.page.locator('#table-release-failures a[data-open="is=failed"]').first.click()
 
+    seen.settle()
     assert seen.page.evaluate("location.hash") == "#releases&is=failed"
     assert set(seen.column("releases", 4)) <= {"failed", "rollback failed"}
     assert seen.page.evaluate("document.activeElement.id") == "releases"
