@@ -61,7 +61,7 @@ def as_known_at(connection: Connection, at: datetime, projects: Sequence[str] | 
             (fetch_failures, _rows(connection, fetch_failures, fetch_failures.c.run_id.in_(_ids_of(is_known)))),
             (
                 nights,
-                _as_settled_by(_rows(connection, nights, nights.c.planned_at <= at, _of(nights, projects)), known),
+                _as_settled_by(_nights_written(connection, at, projects), known),
             ),
         ):
             _insert(target, table, rows)
@@ -144,6 +144,15 @@ def _as_seen_by(row: Row, known: set[str], at: datetime, state: State | None) ->
     if row["gone_run_id"] not in known:
         row["gone_at"] = row["gone_run_id"] = None
     return row
+
+
+def _nights_written(connection: Connection, at: datetime, projects: Sequence[str] | None) -> list[Row]:
+    """Return the nights that stood in the books then: a run writes those that have fallen due when it starts."""
+    is_writer = (runs.c.kind != "import", runs.c.started_at <= at, _of(runs, projects))
+    query = select(runs.c.project_id, func.max(runs.c.started_at)).where(*is_writer).group_by(runs.c.project_id)
+    written = {row[0]: row[1] for row in connection.execute(query)}
+    found = _rows(connection, nights, nights.c.planned_at <= at, _of(nights, projects))
+    return [row for row in found if row["project_id"] in written and row["planned_at"] <= written[row["project_id"]]]
 
 
 def _as_settled_by(due: list[Row], known: set[str]) -> list[Row]:

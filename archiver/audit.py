@@ -5,12 +5,13 @@ from hashlib import sha256
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, func, select, text
 
 from archiver.api.payloads import canonical
+from archiver.instants import instant_text
 from archiver.labelling import unlike_rules
 from archiver.replay import replay
-from archiver.schema import job_attempts, plan_states, rollbacks, snapshots
+from archiver.schema import issued_reports, job_attempts, metadata, plan_states, plans, rollbacks, runs, snapshots
 from archiver.states import State
 
 _BODIES_AT_ONCE = 500
@@ -27,6 +28,7 @@ def findings(connection: Connection) -> Iterator[str]:
         is_readable = False
         yield finding
     yield from _reference_findings(connection)
+    yield from _book_findings(connection)
     if is_readable:
         found = replay(connection, writes=False)
         if found.rows_written or found.rows_removed:
@@ -39,14 +41,57 @@ def findings(connection: Connection) -> Iterator[str]:
 
 
 def _database_findings(connection: Connection) -> Iterator[str]:
-    """Ask the database's own check. PostgreSQL checks references with each write and has none to ask for."""
+    """Ask the database's own check; PostgreSQL, which has none to ask for, by every reference."""
     if connection.dialect.name != "sqlite":
+        yield from _dangling(connection)
         return
     for (verdict,) in connection.execute(text("PRAGMA integrity_check")):
         if verdict != "ok":
             yield f"the database itself: {verdict}"
     for table, row_id, parent, _ in connection.execute(text("PRAGMA foreign_key_check")):
         yield f"row {row_id} of {table} points to a row of {parent} that is not there"
+
+
+def _dangling(connection: Connection) -> Iterator[str]:
+    for table in metadata.sorted_tables:
+        for reference in table.foreign_keys:
+            parent = reference.column.table.alias()
+            points = reference.parent
+            query = (
+                select(func.count())
+                .select_from(table.outerjoin(parent, parent.c[reference.column.name] == points))
+                .where(points.is_not(None), parent.c[reference.column.name].is_(None))
+            )
+            if count := connection.execute(query).scalar():
+                target = reference.column.table.name
+                yield f"{count} rows of {table.name} point by {points.name} to rows of {target} that are not there"
+
+
+def _book_findings(connection: Connection) -> Iterator[str]:
+    """A body is missing only where it was pruned; a plan was seen; what was issued is as it went out."""
+    pruned = (plan_states.c.project_id == snapshots.c.project_id) & (plan_states.c.plan_id == snapshots.c.plan_id)
+    lost = (
+        select(snapshots.c.snapshot_id)
+        .outerjoin(plan_states, pruned & (plan_states.c.known_until >= snapshots.c.captured_at))
+        .where(snapshots.c.body.is_(None), plan_states.c.plan_state_key.is_(None))
+    )
+    for snapshot_id in connection.execute(lost).scalars():
+        yield f"the body of snapshot {snapshot_id} is missing, and was not pruned"
+    of_plan = (snapshots.c.project_id == plans.c.project_id) & (snapshots.c.plan_id == plans.c.plan_id)
+    unseen = select(plans.c.plan_id).where(~select(snapshots.c.snapshot_id).where(of_plan).exists())
+    for plan_id in connection.execute(unseen).scalars():
+        yield f"plan {plan_id} was never seen: no snapshot shows it"
+    backwards = select(snapshots.c.snapshot_id).where(snapshots.c.last_captured_at < snapshots.c.captured_at)
+    for snapshot_id in connection.execute(backwards).scalars():
+        yield f"the range of snapshot {snapshot_id} ends before it begins"
+    endless = select(runs.c.run_id).where(runs.c.outcome != "running", runs.c.ended_at.is_(None))
+    for run_id in connection.execute(endless).scalars():
+        yield f"run {run_id} is over, and has no end"
+    columns = (issued_reports.c.week, issued_reports.c.as_of, issued_reports.c.report, issued_reports.c.report_sha256)
+    for week, as_of, report, digest in connection.execute(select(*columns)):
+        if sha256(report.encode()).hexdigest() != digest:
+            known = instant_text(as_of)
+            yield f"the report of {week} issued as of {known} is not the one that went out: its hash differs"
 
 
 def _body_findings(connection: Connection) -> Iterator[str]:

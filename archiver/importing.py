@@ -9,6 +9,7 @@ import structlog
 import zstandard
 from sqlalchemy import Connection, Engine, delete
 
+from archiver.clock import Clock
 from archiver.errors import ApiError, GiveUpPlanError
 from archiver.lease import acquire
 from archiver.ledger import RunResult, close_run, open_run, save_failures
@@ -26,10 +27,16 @@ _BODIES_AT_ONCE = 2000
 
 
 def import_saved(
-    engine: Engine, project_id: str, revision: str, found: Iterable[Observation | Unreadable], now: datetime
+    engine: Engine,
+    project_id: str,
+    revision: str,
+    found: Iterable[Observation | Unreadable],
+    now: datetime,
+    clock: Clock | None = None,
 ) -> RunResult:
     """Archive observations of one project, in any order, as a run of kind import. Doing it twice does it once.
 
+    It begins at `now` and ends when the clock says, at `now` without one: what it brings was known only then.
     Raises LeaseHeldError while another process is at work on the project. What was saved stays if a later file
     can't be read: those are counted as failed and named in `fetch_failures`.
     """
@@ -66,11 +73,11 @@ def import_saved(
         result.outcome, result.error = "interrupted", "the import was ended before it was done"
         raise
     finally:
-        result.ended_at = now
+        result.ended_at = ended_at = now if clock is None else clock.now()
         with engine.begin() as connection:
             lease.confirm(connection)
             save_failures(connection, project_id, run_id, failures, now)
-            close_run(connection, run_id, result.outcome, now, result.counts, result.error)
+            close_run(connection, run_id, result.outcome, ended_at, result.counts, result.error)
             lease.release_in(connection)
     return result
 

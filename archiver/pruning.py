@@ -19,11 +19,13 @@ _PLANS_AT_ONCE = 500
 class Pruned:
     """What pruning up to an instant drops: bodies, of plans, in stored bytes; and what rests on them.
 
+    `horizon` is how far back as-of reaches then: `until`, or where an earlier pruning went further.
     `facts` are the attempts and rollbacks that no replay can rebuild any more; `plans_left` the plans that were left,
     since something of before that instant was recorded after it.
     """
 
     until: datetime
+    horizon: datetime
     bodies: int = 0
     plans: int = 0
     size_bytes: int = 0
@@ -43,7 +45,8 @@ def prune(connection: Connection, until: datetime, now: datetime, *, writes: boo
     Each plan's state at `until` is kept, so that a replay goes on from there. Without `writes` it only counts.
     Raises zstandard.ZstdError or ValueError where a stored body can't be read; nothing is dropped then.
     """
-    found = Pruned(until)
+    reached = connection.execute(select(func.max(plan_states.c.known_until))).scalar()
+    found = Pruned(until, max(until, reached or until))
     ended = {row[0] for row in connection.execute(select(runs.c.run_id).where(runs.c.ended_at <= until))}
     plan_ids = _with_old_bodies(connection, until)
     for start in range(0, len(plan_ids), _PLANS_AT_ONCE):
@@ -54,8 +57,8 @@ def prune(connection: Connection, until: datetime, now: datetime, *, writes: boo
         for plan_id, rows in load_snapshots(connection, chosen).items():
             state = states.get(plan_id)
             old = list(_superseded(rows, until))
-            if not old:
-                continue
+            if not old or (state is not None and until <= state.known_until):
+                continue  # a state never goes back
             if not is_foldable(rows, state) or _is_told_late(rows, until, ended):
                 found.plans_left += 1
                 continue

@@ -36,10 +36,11 @@ def import_bodies(
     project_id = project or (settings.project_ids[0] if len(settings.project_ids) == 1 else None)
     if project_id is None:
         raise SettingsError("which project? name one with --project, or a single one in ARCHIVER_PROJECT_ID")
-    now = SystemClock().now()
+    clock = SystemClock()
+    now = clock.now()
     found = read_saved(paths, _instant(captured_at, now), now)
     engine, revision = open_archive(settings)
-    result = import_saved(engine, project_id, revision, found, now)
+    result = import_saved(engine, project_id, revision, found, now, clock)
     counts = result.counts
     if as_json:
         typer.echo(json.dumps(result.as_json()))
@@ -126,7 +127,7 @@ def prune(
     typer.echo(f"{found.bodies} bodies of {found.plans} plans {would}dropped, {found.size_bytes:,} bytes")
     if found.bodies:
         typer.echo(f"{found.facts} attempts and rollbacks rest on them: they stay, and no replay can rebuild them")
-        typer.echo(f"--as-of {reaches} back to {instant_text(until)}, and no further")
+        typer.echo(f"--as-of {reaches} back to {instant_text(found.horizon)}, and no further")
     if is_held_back:
         typer.echo(f"kept: what the last issued report, as of {instant_text(until)}, did not know (--force drops it)")
     if found.plans_left:

@@ -11,6 +11,7 @@ from builders import component, deploy_info, plan_item
 
 from archiver import schema
 from archiver.audit import findings
+from archiver.clock import ManualClock
 from archiver.errors import SettingsError
 from archiver.importing import import_saved
 from archiver.replay import FACTS
@@ -183,3 +184,13 @@ def test_a_bad_line_is_named_by_its_number(tmp_path):
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="there is no file or folder"):
         read(tmp_path, "nothing")
+
+
+def test_an_import_ends_when_it_is_done_not_when_it_began(archive):
+    """What it brings was known only then: as of any instant before, it is left out."""
+    clock = ManualClock(NOW + timedelta(minutes=5))
+
+    result = import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, clock)
+
+    [run] = archive.rows(schema.runs)
+    assert (run["started_at"], run["ended_at"], result.ended_at) == (NOW, clock.now(), clock.now())

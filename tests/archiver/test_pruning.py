@@ -233,3 +233,20 @@ def test_the_last_issued_report_is_the_one_that_knew_most(archive):
                 },
             )
         assert last_issued(connection) == at
+
+
+async def test_a_pruning_that_asks_for_less_than_an_earlier_one_takes_nothing_back(archive, nights):
+    one_more, clock, _ = nights
+    pruned(archive, clock.now() - timedelta(days=1), clock.now())
+    _, before = await one_more()
+    states = archive.rows(schema.plan_states)
+
+    found = pruned(archive, clock.now() - timedelta(days=4), clock.now())
+
+    assert {row["plan_key"]: row for row in states}.items() <= {
+        row["plan_key"]: row for row in archive.rows(schema.plan_states)
+    }.items()
+    assert found.horizon == max(row["known_until"] for row in states)
+    assert (replayed(archive).rows_written, facts(archive)) == (0, before)
+    with archive.engine.connect() as connection:
+        assert list(findings(connection)) == []

@@ -1,11 +1,12 @@
 """The archive again from its bodies, and the audit that reads them all."""
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 import zstandard
 from pydantic import SecretStr
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 
 from archiver import schema
 from archiver.audit import findings
@@ -119,3 +120,43 @@ async def test_the_audit_finds_rows_that_their_bodies_do_not_say(lived_in):
         found = list(findings(connection))
 
     assert found == ["1 rows differ from what their bodies say, 0 have no body: run `archiver replay`"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "finding"),
+    [
+        ("UPDATE snapshots SET body = NULL", "is missing, and was not pruned"),
+        ("UPDATE snapshots SET last_captured_at = {long_ago}", "ends before it begins"),
+        ("UPDATE runs SET ended_at = NULL", "is over, and has no end"),
+        ("UPDATE issued_reports SET report = 'altered'", "is not the one that went out"),
+        ("INSERT INTO plans SELECT 'k', project_id, 'invented' {rest} FROM plans LIMIT 1", "was never seen"),
+    ],
+)
+async def test_the_audit_reads_the_books_too(lived_in, damage, finding):
+    is_sqlite = lived_in.engine.dialect.name == "sqlite"
+    others = [column.name for column in schema.plans.columns][3:]
+    long_ago = "'2020-01-01T00:00:00.000Z'" if is_sqlite else "timestamptz '2020-01-01'"
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    issued = {"issued_report_key": "k", "time_zone": "UTC", "week": "2026-W47", "as_of": at, "issued_at": at}
+    issued |= {"archiver_version": "0", "definition_versions": "{}", "report": "{}"}
+    with lived_in.engine.begin() as connection:
+        digest = sha256(b"{}").hexdigest()
+        connection.execute(schema.issued_reports.insert(), issued | {"report_sha256": digest})
+    with lived_in.engine.connect() as connection:
+        assert list(findings(connection)) == []
+    with lived_in.engine.begin() as connection:
+        connection.execute(text(damage.format(long_ago=long_ago, rest="".join(f", {name}" for name in others))))
+    with lived_in.engine.connect() as connection:
+        assert any(finding in found for found in findings(connection))
+
+
+@pytest.mark.parametrize("archive", ["postgresql"], indirect=True)
+async def test_the_audit_follows_every_reference_where_the_database_has_no_check_of_its_own(lived_in):
+    with lived_in.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
+        connection.execute(delete(schema.runs))
+    with lived_in.engine.connect() as connection:
+        found = "\n".join(findings(connection))
+
+    assert "rows of status_changes point by run_id to rows of runs that are not there" in found
+    assert "rows of snapshots point by run_id to rows of runs that are not there" in found
