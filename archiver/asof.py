@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Table, case, create_engine, func, or_, select, true
 from sqlalchemy.pool import StaticPool
 
 from archiver.errors import DatabaseError
 from archiver.instants import instant_text
 from archiver.mapping import Row, key_of
-from archiver.replay import FACTS, PlanId, fold, load_snapshots, load_states, rows_of
+from archiver.ranges import as_told_by
+from archiver.replay import FACTS, PlanId, fold, load_sights, load_snapshots, load_states, rows_of
 from archiver.schema import (
     component_labels,
     components,
@@ -21,6 +22,7 @@ from archiver.schema import (
     plan_states,
     plans,
     runs,
+    sights,
     snapshots,
 )
 from archiver.states import State
@@ -112,17 +114,19 @@ def _changed_since(connection: Connection, at: datetime, projects: Sequence[str]
         .join(plans, (plans.c.project_id == snapshots.c.project_id) & (plans.c.plan_id == snapshots.c.plan_id))
         .where(plans.c.gone_at >= since, snapshots.c.gone_run_id.in_(later))
     )
-    return sorted({(row[0], row[1]) for query in (recorded, gone) for row in connection.execute(query)})
+    told = select(sights.c.project_id, sights.c.plan_id).where(sights.c.run_id.in_(later))
+    return sorted({(row[0], row[1]) for query in (recorded, gone, told) for row in connection.execute(query)})
 
 
 def _refold(connection: Connection, target: Connection, plan_ids: list[PlanId], known: set[str], at: datetime) -> None:
     states = load_states(connection, plan_ids)
     folded = []
+    seen = load_sights(connection, plan_ids)
     for plan_id, found in load_snapshots(connection, plan_ids).items():
         state = states.get(plan_id)
-        rows = [
-            _as_seen_by(row, known, at, state) for row in found if row["run_id"] in known and row["captured_at"] <= at
-        ]
+        rows = as_told_by((row for row in found if not row["is_aside"]), seen[plan_id].values(), known, at)
+        for row in rows:
+            _refuse_unless_told(row, state)
         _insert(target, snapshots, rows)
         folded.append(fold(*plan_id, rows, state))
     for table in FACTS:
@@ -134,22 +138,20 @@ def _refold(connection: Connection, target: Connection, plan_ids: list[PlanId], 
     )
 
 
-def _as_seen_by(row: Row, known: set[str], at: datetime, state: State | None) -> Row:
+def _refuse_unless_told(row: Row, state: State | None) -> None:
     if row["body"] is None and (state is None or row["captured_at"] > state.known_until):
         since = instant_text(row["last_captured_at"])
         raise DatabaseError(
             f"--as-of lies before the prune horizon: a body of plan {row['plan_id']} last seen at {since} was pruned"
         )
-    row["last_captured_at"] = min(row["last_captured_at"], at)
-    if row["gone_run_id"] not in known:
-        row["gone_at"] = row["gone_run_id"] = None
-    return row
 
 
 def _nights_written(connection: Connection, at: datetime, projects: Sequence[str] | None) -> list[Row]:
-    """Return the nights that stood in the books then: a run writes those that have fallen due when it starts."""
-    is_writer = (runs.c.kind != "import", runs.c.started_at <= at, _of(runs, projects))
+    """Return the nights that stood in the books then: runs and imports write those that are due when they start."""
+    is_writer = (runs.c.started_at <= at, _of(runs, projects))
+    is_begun = func.max(case((runs.c.kind != "import", 1), else_=0)) == 1  # an import only goes on with them
     query = select(runs.c.project_id, func.max(runs.c.started_at)).where(*is_writer).group_by(runs.c.project_id)
+    query = query.having(is_begun)
     written = {row[0]: row[1] for row in connection.execute(query)}
     found = _rows(connection, nights, nights.c.planned_at <= at, _of(nights, projects))
     return [row for row in found if row["project_id"] in written and row["planned_at"] <= written[row["project_id"]]]

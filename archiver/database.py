@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, exc
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
-from archiver.errors import DatabaseError, SettingsError
+from archiver.errors import DatabaseDamagedError, DatabaseError, SettingsError
 
 _BUSY_TIMEOUT_MS = 30_000
 
@@ -95,7 +95,9 @@ def connected(engine: Engine, url: str) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except (exc.OperationalError, exc.ProgrammingError, exc.DatabaseError) as error:
-        raise DatabaseError(f"the database {database_name(url)} does not serve: {first_line(error)}") from None
+        is_damaged = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+        kind = DatabaseDamagedError if is_damaged else DatabaseError
+        raise kind(f"the database {database_name(url)} does not serve: {first_line(error)}") from None
 
 
 def first_line(error: exc.DBAPIError | BaseException) -> str:

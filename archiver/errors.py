@@ -17,6 +17,10 @@ class DatabaseError(ArchiverError):
     """The database is out of reach, or its schema is behind or ahead of this program."""
 
 
+class DatabaseDamagedError(DatabaseError):
+    """The database can't read its own file."""
+
+
 class RowRefusedError(DatabaseError):
     """The database refuses what a row holds, such as an id too long for an index; the next plan may well be saved."""
 

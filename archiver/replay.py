@@ -13,7 +13,8 @@ from archiver.attempts import Sighting
 from archiver.history import PlanHistory
 from archiver.labelling import drop_labels, label_plans
 from archiver.mapping import Row, key_of
-from archiver.schema import components, job_attempts, plan_states, plans, rollbacks, snapshots, status_changes
+from archiver.ranges import Sights
+from archiver.schema import components, job_attempts, plan_states, plans, rollbacks, sights, snapshots, status_changes
 from archiver.states import State
 from archiver.writing import upsert
 
@@ -28,7 +29,7 @@ class Replayed:
     """What a replay found: plans rebuilt, rows that differed, and what it kept since the bodies were pruned.
 
     `facts_kept` are the rows that rest on pruned bodies; `plans_kept` the plans it could not fold at all: a body is
-    missing without a state to go on from, or came behind that state.
+    missing, and there is no state to go on from.
     """
 
     plans_rebuilt: int = 0
@@ -45,15 +46,19 @@ class _Plan:
     history: PlanHistory
     state: State | None
     pruned: frozenset[str]
+    earlier: PlanHistory | None = None
 
-    def keeps(self, table: Table, row: Row) -> bool:
-        """Whether a stored row rests on a body that was pruned: it is kept as it is."""
-        if self.state is None or table is plans:
+    def keeps(self, table: Table, row: Row, wanted: Row | None) -> bool:
+        """Whether a stored row rests on a body that was pruned: it is kept as it is, unless something new was told."""
+        if self.state is None or table is plans or (wanted is not None and self._is_told_anew(table, wanted)):
             return False
         if table in (job_attempts, rollbacks):
             return row["first_snapshot_id"] in self.pruned or row["last_snapshot_id"] in self.pruned
         seen_at: datetime = row["observed_at" if table is status_changes else "last_seen_at"]
         return seen_at <= self.state.known_until
+
+    def _is_told_anew(self, table: Table, wanted: Row) -> bool:
+        return self.earlier is not None and wanted not in rows_of(self.earlier, table)
 
 
 def replay(connection: Connection, *, writes: bool = True) -> Replayed:
@@ -72,9 +77,17 @@ def replay(connection: Connection, *, writes: bool = True) -> Replayed:
 
 
 def rebuild(
-    connection: Connection, snapshots_of: dict[PlanId, list[Row]], found: Replayed | None = None, *, writes: bool = True
+    connection: Connection,
+    snapshots_of: dict[PlanId, list[Row]],
+    found: Replayed | None = None,
+    *,
+    writes: bool = True,
+    earlier: dict[PlanId, list[Row]] | None = None,
 ) -> Replayed:
-    """Do for some plans, given all their snapshots, what `replay` does for all."""
+    """Do for some plans, given all their snapshots, what `replay` does for all.
+
+    `earlier` are the snapshots they had before: what the new ones tell otherwise is written, whatever it rests on.
+    """
     found = found or Replayed()
     states = load_states(connection, list(snapshots_of))
     folded: dict[PlanId, _Plan] = {}
@@ -84,7 +97,8 @@ def rebuild(
             found.plans_kept += 1
             continue
         pruned = frozenset(row["snapshot_id"] for row in rows if row["body"] is None)
-        folded[plan_id] = _Plan(fold(*plan_id, rows, state), state, pruned)
+        told = None if state is None or earlier is None else fold(*plan_id, earlier[plan_id], state)
+        folded[plan_id] = _Plan(fold(*plan_id, rows, state), state, pruned, told)
     found.plans_rebuilt += len(folded)
     if folded:
         _reconcile(connection, folded, found, writes=writes)
@@ -94,11 +108,9 @@ def rebuild(
 
 
 def is_foldable(rows: Iterable[Row], state: State | None) -> bool:
-    """Whether a fold of these snapshots tells the plan's whole past: none is missing, or speaks of before the state."""
-    if state is None:
-        return all(row["body"] is not None for row in rows)
-    return not any(
-        state.is_told_late(row) or (row["body"] is None and row["captured_at"] > state.known_until) for row in rows
+    """Whether a fold of these snapshots tells the plan's whole past: what is missing lies before the state."""
+    return all(
+        row["body"] is not None or (state is not None and row["captured_at"] <= state.known_until) for row in rows
     )
 
 
@@ -107,7 +119,8 @@ def fold(
 ) -> PlanHistory:
     """Fold one plan's snapshots in the order of what they tell; of equal times a list item comes first.
 
-    It goes on from a state, where there is one, and tells nothing of what came later than `until`.
+    It goes on from a state, where there is one, and tells nothing of what came later than `until`. What was imported
+    into the time before the state stays aside.
     """
     history = PlanHistory(project_id, plan_id) if state is None else state.history(project_id, plan_id)
     ranked = sorted(rows, key=lambda row: (row["captured_at"], row["kind"] != "list_item", row["snapshot_id"]))
@@ -153,6 +166,14 @@ def load_snapshots(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[P
     return found
 
 
+def load_sights(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, Sights]:
+    """Load what imports told of when the bodies of some plans were seen."""
+    found: dict[PlanId, Sights] = {plan_id: {} for plan_id in plan_ids}
+    for row in connection.execute(select(sights).where(_of(sights, plan_ids))).mappings():
+        found[row["project_id"], row["plan_id"]][row["sight_key"]] = dict(row)
+    return found
+
+
 def load_states(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, State]:
     """Load the states of those plans of which bodies were pruned."""
     columns = [plan_states.c[name] for name in ("project_id", "plan_id", "known_until", "recorded_at", "state")]
@@ -173,7 +194,9 @@ def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Repla
         stored = connection.execute(select(table).where(_of(table, folded))).mappings()
         there = {row[key]: dict(row) for row in stored}
         kept = {
-            row_key for row_key, row in there.items() if folded[row["project_id"], row["plan_id"]].keeps(table, row)
+            row_key
+            for row_key, row in there.items()
+            if folded[row["project_id"], row["plan_id"]].keeps(table, row, wanted.get(row_key))
         }
         changed = [row for row_key, row in wanted.items() if row_key not in kept and there.get(row_key) != row]
         found.facts_kept += len(kept)

@@ -8,7 +8,6 @@ import msgspec
 import zstandard
 
 from archiver.history import PlanHistory
-from archiver.mapping import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +27,6 @@ class State:
             for row in rows:
                 jobs.add(row)
         return history
-
-    def is_told_late(self, snapshot: Row) -> bool:
-        """Whether a snapshot came after the state was made and speaks of the time before: no fold takes it in."""
-        return bool(snapshot["captured_at"] <= self.known_until and snapshot["recorded_at"] > self.recorded_at)
 
 
 def content_of(history: PlanHistory) -> bytes:

@@ -207,6 +207,7 @@ class _Fold:
                 "canonical_sha256": body.canonical_sha256,
                 "body": zstandard.compress(body.content),
                 "run_id": self.run_id,
+                "is_aside": False,
             }
         )
         return Sighting(snapshot_id, body.canonical_sha256, at, self.run_id)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archiver.errors import DatabaseError, SettingsError
+from archiver.errors import DatabaseDamagedError, DatabaseError, SettingsError
 
 Config = Annotated[Path | None, typer.Option("--config", help="Settings file; default archiver.toml, if there.")]
 
@@ -24,9 +24,12 @@ def import_bodies(
     config: Config = None,
 ) -> None:
     """Archive saved bodies: deployment information and lists, also as NDJSON, gzip or Zstandard."""
+    from zoneinfo import ZoneInfo
+
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.importing import import_saved
+    from archiver.ledger import Night
     from archiver.logs import configure
     from archiver.saved import read_saved
     from archiver.settings import load_settings
@@ -40,7 +43,8 @@ def import_bodies(
     now = clock.now()
     found = read_saved(paths, _instant(captured_at, now), now)
     engine, revision = open_archive(settings)
-    result = import_saved(engine, project_id, revision, found, now, clock)
+    night = Night(settings.schedule, ZoneInfo(settings.timezone))
+    result = import_saved(engine, project_id, revision, found, now, clock, night)
     counts = result.counts
     if as_json:
         typer.echo(json.dumps(result.as_json()))
@@ -49,6 +53,8 @@ def import_bodies(
             f"{project_id}  {result.outcome}: {counts.plans_listed} plans, {counts.plans_fetched} with deployment "
             f"information ({counts.plans_changed} changed), {counts.plans_failed} files or lines unreadable"
         )
+        if result.error is not None:
+            typer.echo(f"{project_id}  {result.error}")
     if result.outcome != "complete":
         raise typer.Exit(3 if result.outcome == "failed" else 1)
 
@@ -102,7 +108,7 @@ def prune(
     from archiver.clock import SystemClock
     from archiver.instants import instant_text
     from archiver.lease import ARCHIVE, acquire
-    from archiver.pruning import last_issued, prune
+    from archiver.pruning import horizons, prune
     from archiver.settings import load_settings
 
     settings = load_settings(config)
@@ -110,28 +116,27 @@ def prune(
     until = now - timedelta(days=older_than)
     engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
     with engine.connect() as connection:
-        issued_at = last_issued(connection)
-        is_held_back = issued_at is not None and issued_at < until and not force
-        if is_held_back and issued_at is not None:
-            until = issued_at
-        found = prune(connection, until, now, writes=False)
+        found_until = horizons(connection, until, heeds_issued=not force)
+        found = prune(connection, found_until, now, writes=False)
     engine.dispose()
     if found.bodies and not dry_run:
         engine, _ = open_archive(settings)
         with engine.begin() as connection:
             lease = acquire(connection, ARCHIVE)
-            found = prune(connection, until, now)
+            found = prune(connection, found_until, now)
             lease.release_in(connection)
         engine.dispose()
     would, reaches = ("would be ", "would reach") if dry_run else ("", "reaches")
     typer.echo(f"{found.bodies} bodies of {found.plans} plans {would}dropped, {found.size_bytes:,} bytes")
-    if found.bodies:
+    if found.bodies and found.horizon is not None:
         typer.echo(f"{found.facts} attempts and rollbacks rest on them: they stay, and no replay can rebuild them")
         typer.echo(f"--as-of {reaches} back to {instant_text(found.horizon)}, and no further")
-    if is_held_back:
-        typer.echo(f"kept: what the last issued report, as of {instant_text(until)}, did not know (--force drops it)")
+    for project_id, issued_at in found_until.items():
+        if issued_at < until:
+            known = f"the last issued report of {project_id}, as of {instant_text(issued_at)}"
+            typer.echo(f"kept: what {known}, did not know (--force drops it)")
     if found.plans_left:
-        typer.echo(f"{found.plans_left} plans left: something of before {instant_text(until)} was recorded since")
+        typer.echo(f"{found.plans_left} plans left: something of before that was recorded since")
 
 
 def status(
@@ -194,10 +199,14 @@ def check(config: Config = None) -> None:
     settings = load_settings(config)
     url = settings.database_url.get_secret_value()
     count = 0
-    with connected(open_reader(url, settings.database_schema), url) as connection:
-        for finding in findings(connection):
-            count += 1
-            typer.echo(finding)
+    try:
+        with connected(open_reader(url, settings.database_schema), url) as connection:
+            for finding in findings(connection):
+                count += 1
+                typer.echo(finding)
+    except DatabaseDamagedError as damage:
+        count += 1
+        typer.echo(f"{damage}: restore a backup, nothing more can be read")
     typer.echo(f"{count} findings" if count else "the archive is sound")
     if count:
         raise typer.Exit(1)

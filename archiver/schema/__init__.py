@@ -21,6 +21,7 @@ from archiver.schema.facts import (
     plan_states,
     plans,
     rollbacks,
+    sights,
     snapshots,
     status_changes,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "plans",
     "rollbacks",
     "runs",
+    "sights",
     "snapshots",
     "status_changes",
     "weeks",

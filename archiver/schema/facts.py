@@ -1,6 +1,6 @@
 """What was seen of releases: plans, components, attempts, rollbacks, status changes, and the bodies that prove them."""
 
-from sqlalchemy import Column, Float, ForeignKeyConstraint, Index, Integer, LargeBinary, Table
+from sqlalchemy import Boolean, Column, Float, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, false
 
 from archiver.schema import columns as col
 from archiver.schema.columns import metadata
@@ -170,11 +170,35 @@ snapshots = Table(
     col.text("canonical_sha256", "SHA-256 of the body with sorted keys; decides whether a body is new", nullable=False),
     Column("body", LargeBinary, comment="The body as it came, compressed with Zstandard; NULL once pruned"),
     col.text("run_id", "Run that first saw the body", nullable=False),
+    Column(
+        "is_aside",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="Whether it was imported into a time whose bodies had been pruned: kept for good, but told by no fact",
+    ),
     col.one_of("kind", SNAPSHOT_KINDS),
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
     Index(None, "project_id", "plan_id", "kind", "captured_at"),
     Index(None, "recorded_at"),
     comment="A row is one distinct list item or deploy-info body of one plan, over one range of sight.",
+)
+
+sights = Table(
+    "sights",
+    metadata,
+    col.key("sight_key", "project, plan, kind, canonical body and captured_at"),
+    col.project(),
+    col.plan(),
+    col.text("kind", "list_item or deploy_info", nullable=False),
+    col.text("canonical_sha256", "The body that was seen, as in `snapshots`", nullable=False),
+    col.instant("captured_at", "When it was seen", nullable=False),
+    col.instant("recorded_at", "When the archive learnt of it", nullable=False),
+    col.text("run_id", "Import that told it, or run whose range of sight began or ended there", nullable=False),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+    Index(None, "project_id", "plan_id"),
+    Index(None, "run_id"),
+    comment="A row is one sight of a body that an import told, or an end of a range of sight that an import moved.",
 )
 
 plan_states = Table(

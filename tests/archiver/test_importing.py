@@ -4,6 +4,7 @@ import gzip
 import json
 import random
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import zstandard
@@ -14,6 +15,7 @@ from archiver.audit import findings
 from archiver.clock import ManualClock
 from archiver.errors import SettingsError
 from archiver.importing import import_saved
+from archiver.ledger import Night, open_nights
 from archiver.replay import FACTS
 from archiver.saved import Observation, Unreadable, read_saved
 from archiver.simulator import Request, Simulator, build_history
@@ -36,13 +38,13 @@ def ranges(archive, **equal):
 
 
 def all_rows(archive):
-    # Which run saw a body first, and so which range of sight proves a fact, depends on the order of imports.
+    """Return facts, ranges and sights, but for which import told of them, and when."""
     return {
         table.name: [
-            {name: value for name, value in row.items() if name != "run_id" and "snapshot_id" not in name}
+            {name: value for name, value in row.items() if name not in ("run_id", "recorded_at")}
             for row in archive.rows(table)
         ]
-        for table in FACTS
+        for table in (*FACTS, schema.snapshots, schema.sights)
     }
 
 
@@ -100,12 +102,13 @@ def test_any_order_and_any_repetition_give_the_same_archive(archive):
                 seen.append(Observation(item["id"], "deploy_info", answer.body, later))
     import_saved(archive.engine, project_id, archive.revision, seen, NOW)
     in_order = all_rows(archive)
-    for table in (*reversed(FACTS), schema.snapshots):
+    assert len(in_order["snapshots"]) < len(seen)
+    for table in (*reversed(FACTS), schema.snapshots, schema.sights):
         with archive.engine.begin() as connection:
             connection.execute(table.delete())
 
     shuffled = random.Random(1).sample(seen, len(seen))
-    for part in (shuffled[::2], shuffled[1::2], shuffled[::3]):
+    for part in (*(shuffled[start::7] for start in range(7)), shuffled[::3]):
         import_saved(archive.engine, project_id, archive.revision, part, NOW)
 
     assert all_rows(archive) == in_order
@@ -184,6 +187,21 @@ def test_a_bad_line_is_named_by_its_number(tmp_path):
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SettingsError, match="there is no file or folder"):
         read(tmp_path, "nothing")
+
+
+def test_an_import_goes_on_with_the_nights_of_a_project_and_begins_none(archive):
+    """A report made after it counts what was not collected meanwhile; views need the weeks."""
+    night = Night("15 2 * * *", ZoneInfo("Europe/Berlin"))
+    import_saved(archive.engine, "new", archive.revision, [observed(1, FIRST)], NOW, night=night)
+    with archive.engine.begin() as connection:
+        open_nights(connection, "pr", night, NOW - timedelta(days=3))
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, night=night)
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, night=night)
+
+    nights = {row["night_date"].day: row["state"] for row in archive.rows(schema.nights, project_id="pr")}
+    assert nights == {21: "missed", 22: "missed", 23: "missed", 24: "due"}
+    assert archive.rows(schema.nights, project_id="new") == []
+    assert {row["time_zone"] for row in archive.rows(schema.weeks, week="2026-W47")} == {"UTC", "Europe/Berlin"}
 
 
 def test_an_import_ends_when_it_is_done_not_when_it_began(archive):

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import zstandard
 from builders import component, deploy_info
 from pydantic import SecretStr
 from sqlalchemy import delete, select, update
@@ -14,7 +15,7 @@ from archiver.clock import ManualClock
 from archiver.errors import DatabaseError
 from archiver.importing import import_saved
 from archiver.nightly import archive_all
-from archiver.pruning import last_issued, prune
+from archiver.pruning import horizons, prune
 from archiver.replay import FACTS, replay
 from archiver.saved import Observation
 from archiver.settings import Settings
@@ -52,7 +53,7 @@ def facts(archive):
 
 def pruned(archive, until, now, **options):
     with archive.engine.begin() as connection:
-        return prune(connection, until, now, **options)
+        return prune(connection, horizons(connection, until, heeds_issued=False), now, **options)
 
 
 def replayed(archive):
@@ -158,25 +159,66 @@ async def test_counting_first_changes_nothing(archive, nights):
 
 
 async def test_a_body_told_late_is_kept_for_good_and_makes_no_fact(archive, nights):
-    """The import says so; a replay leaves that plan alone, and a later pruning too."""
-    _, clock, known = nights
+    """Each import says so; the plan is folded on without it, and a later pruning keeps the body."""
+    one_more, clock, known = nights
     pruned(archive, clock.now(), clock.now())
     [state, *_] = archive.rows(schema.plan_states)
     content = deploy_info(state["plan_id"], component("new", job_id="JOB-lost"))
     late = Observation(state["plan_id"], "deploy_info", content, clock.now() - timedelta(days=3))
 
-    result = import_saved(
-        archive.engine, state["project_id"], archive.revision, [late], clock.now() + timedelta(hours=1)
-    )
-
-    assert (result.outcome, "prune horizon" in result.error) == ("partial", True)
+    earlier = Observation(state["plan_id"], "deploy_info", content, clock.now() - timedelta(days=4))
+    for observations in ([late], [late], [earlier, late]):
+        result = import_saved(archive.engine, state["project_id"], archive.revision, observations, clock.now())
+        assert (result.outcome, "prune horizon" in result.error) == ("partial", True)
     assert facts(archive) == known[-1][1]
+    new = deploy_info(state["plan_id"], component("new", job_id="JOB-new"))
+    fresh = Observation(state["plan_id"], "deploy_info", new, clock.now() + timedelta(hours=1))
+    result = import_saved(
+        archive.engine, state["project_id"], archive.revision, [fresh], clock.now() + timedelta(hours=2)
+    )
+    assert result.outcome == "complete"
+    assert "JOB-new" in {row["job_id"] for row in archive.rows(schema.job_attempts)}
+    _, before = await one_more()
+
     found = replayed(archive)
-    assert (found.plans_kept, found.rows_written, found.rows_removed) == (1, 0, 0)
+
+    assert (found.plans_kept, found.rows_written, found.rows_removed, facts(archive)) == (0, 0, 0, before)
     later = pruned(archive, clock.now() + timedelta(days=9), clock.now() + timedelta(days=9))
-    assert later.plans_left == 1
-    kept = [row for row in archive.rows(schema.snapshots, plan_id=state["plan_id"]) if row["recorded_at"] > clock.now()]
-    assert [row["body"] is None for row in kept] == [False]
+    assert (later.plans_left, replayed(archive).rows_written, facts(archive)) == (0, 0, before)
+    [kept] = [row for row in archive.rows(schema.snapshots, plan_id=state["plan_id"]) if row["is_aside"]]
+    assert (kept["captured_at"], kept["last_captured_at"]) == (earlier.captured_at, late.captured_at)
+    assert zstandard.decompress(kept["body"]) == content
+    with archive.engine.connect() as connection:
+        assert list(findings(connection)) == []
+
+
+async def test_an_import_after_the_horizon_goes_on_with_a_job_whose_first_body_was_pruned(archive):
+    """What was pruned is kept, and what the new body tells of it is told: its end, and the component beside it left."""
+    start, end = 1_763_000_000_000, 1_763_000_600_000
+    running = component("a", job_id="JOB1", start_time=start, end_time=None, job_status="RUNNING", status="RUNNING")
+    bodies = [
+        (1, [running, component("b", job_id="JOB-b")]),
+        (2, [running, component("b", job_id="JOB-b"), component("c", job_id="JOB-c")]),
+    ]
+    day_1 = datetime(2025, 11, 14, tzinfo=UTC)
+    seen = [
+        Observation("p", "deploy_info", deploy_info("p", *parts), day_1 + timedelta(days=day)) for day, parts in bodies
+    ]
+    import_saved(archive.engine, "pr", archive.revision, seen, day_1 + timedelta(days=3))
+    horizon = day_1 + timedelta(days=4)
+    assert pruned(archive, horizon, horizon).bodies == 1
+
+    finished = component("a", job_id="JOB1", start_time=start, end_time=end, job_status="SUCCEEDED")
+    last = Observation("p", "deploy_info", deploy_info("p", finished), day_1 + timedelta(days=5))
+    result = import_saved(archive.engine, "pr", archive.revision, [last], day_1 + timedelta(days=6))
+
+    assert result.outcome == "complete"
+    [job] = archive.rows(schema.job_attempts, job_id="JOB1")
+    assert (job["outcome"], job["duration_seconds"], job["first_seen_at"]) == ("succeeded", 600, seen[0].captured_at)
+    gone = {row["component_id"]: row["gone_at"] for row in archive.rows(schema.components)}
+    assert gone == {"a": None, "b": last.captured_at, "c": last.captured_at}
+    before = facts(archive)
+    assert (replayed(archive).rows_written, facts(archive)) == (0, before)
 
 
 async def test_a_plan_into_whose_past_something_came_since_is_left(archive, nights):
@@ -215,24 +257,36 @@ async def test_the_audit_reads_the_states_too(archive, nights):
     assert f"the state of plan {state['plan_id']} when it was pruned can't be read" in found[0]
 
 
-def test_the_last_issued_report_is_the_one_that_knew_most(archive):
+def test_each_project_waits_for_the_last_report_that_was_issued_of_it(archive):
+    """A report of one project says nothing of what another still owes; one of all is one of each."""
     at = datetime(2026, 11, 23, 6, tzinfo=UTC)
+    for project_id in ("p1", "p2", "p3"):
+        seen = Observation("p", "deploy_info", deploy_info("p"), at - timedelta(days=9))
+        import_saved(archive.engine, project_id, archive.revision, [seen], at)
     blank = {"time_zone": "UTC", "archiver_version": "0", "definition_versions": "{}", "report": "{}"}
+    issued = [(5, '["p1", "p2"]'), (4, '["p1"]'), (3, '["p9"]'), (6, '["p1"]')]
     with archive.engine.begin() as connection:
-        assert last_issued(connection) is None
-        for number in range(3):
+        assert horizons(connection, at) == {"p1": at, "p2": at, "p3": at}
+        for number, (days, projects) in enumerate(issued):
             connection.execute(
                 schema.issued_reports.insert(),
                 blank
                 | {
                     "issued_report_key": str(number),
                     "week": "2026-W47",
-                    "as_of": at - timedelta(days=number),
+                    "projects": projects,
+                    "as_of": at - timedelta(days=days),
                     "issued_at": at,
                     "report_sha256": "",
                 },
             )
-        assert last_issued(connection) == at
+        assert horizons(connection, at) == {"p1": at - timedelta(days=4), "p2": at - timedelta(days=5), "p3": at}
+        assert horizons(connection, at - timedelta(days=8)) == dict.fromkeys(("p1", "p2", "p3"), at - timedelta(days=8))
+        assert set(horizons(connection, at, heeds_issued=False).values()) == {at}
+        connection.execute(
+            update(schema.issued_reports).where(schema.issued_reports.c.issued_report_key == "0").values(projects=None)
+        )
+        assert horizons(connection, at)["p3"] == at - timedelta(days=5)
 
 
 async def test_a_pruning_that_asks_for_less_than_an_earlier_one_takes_nothing_back(archive, nights):

@@ -1,7 +1,9 @@
 """Reports as of an instant: what runs and imports that had ended by then knew, whatever came later."""
 
 import json
+import random
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import SecretStr
@@ -9,16 +11,19 @@ from sqlalchemy import select, update
 
 from archiver import schema
 from archiver.asof import as_known_at
-from archiver.clock import ManualClock
+from archiver.audit import findings
+from archiver.clock import ManualClock, to_milliseconds
 from archiver.importing import import_saved
+from archiver.ledger import Night
 from archiver.nightly import archive_all
 from archiver.replay import FACTS
 from archiver.saved import Observation
 from archiver.settings import Settings
-from archiver.simulator import Simulator, build_history, serve
+from archiver.simulator import Request, Simulator, build_history, serve
 from reports import cli
 
 ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
+NIGHT = Night("15 2 * * *", ZoneInfo("UTC"))
 # Times of sight are only known up to the instant asked for.
 SIGHT = ("last_seen_at", "fetched_at")
 
@@ -85,6 +90,50 @@ async def test_what_was_known_then_is_told_again_after_later_nights_and_imports(
     for at, facts in nights:
         assert known_facts_at(archive.engine, at) == facts
         assert known_facts_at(archive.engine, at + timedelta(minutes=30)) == facts
+
+
+async def test_nights_and_imports_into_their_past_are_told_again_as_each_left_them(archive):
+    """Also which snapshot proved what: an import may begin a range earlier, lengthen it, or part it."""
+    history = build_history(4, ends_at=ENDS_AT, weeks=1, projects=1, plans_per_week=8)
+    [project_id] = history.project_ids
+    clock = ManualClock(history.starts_at + timedelta(hours=2))
+    then = ManualClock(clock.now())
+    past = Simulator(history, now=then.now)
+    dice = random.Random(7)
+    plans_url = f"/v3/{project_id}/cas/release-plans"
+
+    def saved_bodies():
+        for _ in range(6):
+            then.set(history.starts_at + dice.random() * (clock.now() - history.starts_at))
+            at = to_milliseconds(then.now())
+            for item in json.loads(past.handle(Request("GET", plans_url)).body)["release_plans"]:
+                answer = past.handle(Request("GET", f"{plans_url}/{item['id']}/deploy-info"))
+                if answer.status == 200 and dice.random() < 0.5:
+                    yield Observation(item["id"], "deploy_info", answer.body, at)
+                if dice.random() < 0.5:
+                    yield Observation(item["id"], "list_item", json.dumps(item).encode(), at)
+
+    known = []
+    async with serve(Simulator(history, now=clock.now)) as base_url:
+        settings = Settings.model_construct(
+            database_url=SecretStr(archive.url),
+            endpoint=base_url,
+            project_id=project_id,
+            token=SecretStr("any"),
+            requests_per_second=0,
+        )
+        for _ in range(5):
+            clock.advance(86_400)
+            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+            known.append((clock.now(), known_facts(archive.engine)))
+            clock.advance(3_600)
+            import_saved(archive.engine, project_id, archive.revision, saved_bodies(), clock.now(), night=NIGHT)
+            known.append((clock.now(), known_facts(archive.engine)))
+
+    for at, facts in known:
+        assert known_facts_at(archive.engine, at) == facts
+    with archive.engine.begin() as connection:
+        assert list(findings(connection)) == []
 
 
 async def test_before_the_first_run_ended_nothing_was_known(archive, nights):

@@ -13,7 +13,7 @@ from archiver import schema
 from archiver.clock import ManualClock
 from archiver.importing import import_saved
 from archiver.nightly import archive_all
-from archiver.pruning import prune
+from archiver.pruning import horizons, prune
 from archiver.saved import Observation
 from archiver.settings import Settings
 from archiver.simulator import Simulator, build_history, serve
@@ -202,7 +202,7 @@ async def test_where_the_bodies_were_pruned_only_figures_are_compared(told):
     for _ in range(3):
         await told.one_more_night()
     with archive.engine.begin() as connection:
-        prune(connection, clock.now(), clock.now())
+        prune(connection, horizons(connection, clock.now(), heeds_issued=False), clock.now())
 
     report = json.loads(written())
 
