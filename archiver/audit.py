@@ -8,6 +8,7 @@ import zstandard
 from sqlalchemy import Connection, func, select, text
 
 from archiver.api.payloads import canonical
+from archiver.audit_ranges import range_findings
 from archiver.instants import instant_text
 from archiver.labelling import unlike_rules
 from archiver.replay import replay
@@ -28,6 +29,7 @@ def findings(connection: Connection) -> Iterator[str]:
         is_readable = False
         yield finding
     yield from _reference_findings(connection)
+    yield from range_findings(connection)
     yield from _book_findings(connection)
     if is_readable:
         found = replay(connection, writes=False)
@@ -81,9 +83,6 @@ def _book_findings(connection: Connection) -> Iterator[str]:
     unseen = select(plans.c.plan_id).where(~select(snapshots.c.snapshot_id).where(of_plan).exists())
     for plan_id in connection.execute(unseen).scalars():
         yield f"plan {plan_id} was never seen: no snapshot shows it"
-    backwards = select(snapshots.c.snapshot_id).where(snapshots.c.last_captured_at < snapshots.c.captured_at)
-    for snapshot_id in connection.execute(backwards).scalars():
-        yield f"the range of snapshot {snapshot_id} ends before it begins"
     endless = select(runs.c.run_id).where(runs.c.outcome != "running", runs.c.ended_at.is_(None))
     for run_id in connection.execute(endless).scalars():
         yield f"run {run_id} is over, and has no end"
@@ -133,3 +132,12 @@ def _reference_findings(connection: Connection) -> Iterator[str]:
             )
             for row_key in connection.execute(query).scalars():
                 yield f"{column.name} of {facts.name} {row_key} is no snapshot of its plan"
+    for column, kind in ((plans.c.list_snapshot_id, "list_item"), (plans.c.deploy_snapshot_id, "deploy_info")):
+        is_its_own = (snapshots.c.snapshot_id == column) & (snapshots.c.plan_id == plans.c.plan_id)
+        query = (
+            select(plans.c.plan_id)
+            .outerjoin(snapshots, is_its_own & (snapshots.c.kind == kind))
+            .where(column.is_not(None), snapshots.c.snapshot_id.is_(None))
+        )
+        for plan_id in connection.execute(query).scalars():
+            yield f"{column.name} of plan {plan_id} is no snapshot of it"

@@ -127,6 +127,16 @@ async def test_the_audit_finds_rows_that_their_bodies_do_not_say(lived_in):
     [
         ("UPDATE snapshots SET body = NULL", "is missing, and was not pruned"),
         ("UPDATE snapshots SET last_captured_at = {long_ago}", "ends before it begins"),
+        ("UPDATE snapshots SET last_captured_at = {far_off}", "begins before that of"),
+        ("UPDATE snapshots SET recorded_at = {long_ago}", "not during its run"),
+        ("UPDATE snapshots SET gone_run_id = run_id WHERE gone_at IS NULL", "in part alone that its plan was gone"),
+        ("UPDATE snapshots SET gone_at = last_captured_at, gone_run_id = 'none'", "can't have found its plan gone"),
+        ("UPDATE snapshots SET gone_at = {long_ago}, gone_run_id = run_id", "was gone before its range ends"),
+        (
+            "INSERT INTO sights SELECT {seen} FROM snapshots LIMIT 1",
+            "2020-01-01T00:00:00.000Z, and no range of its",
+        ),
+        ("UPDATE plans SET deploy_snapshot_id = list_snapshot_id", "deploy_snapshot_id of plan"),
         ("UPDATE runs SET ended_at = NULL", "is over, and has no end"),
         ("UPDATE issued_reports SET report = 'altered'", "is not the one that went out"),
         ("INSERT INTO plans SELECT 'k', project_id, 'invented' {rest} FROM plans LIMIT 1", "was never seen"),
@@ -135,7 +145,11 @@ async def test_the_audit_finds_rows_that_their_bodies_do_not_say(lived_in):
 async def test_the_audit_reads_the_books_too(lived_in, damage, finding):
     is_sqlite = lived_in.engine.dialect.name == "sqlite"
     others = [column.name for column in schema.plans.columns][3:]
-    long_ago = "'2020-01-01T00:00:00.000Z'" if is_sqlite else "timestamptz '2020-01-01'"
+    long_ago, far_off = (
+        f"'{year}-01-01T00:00:00.000Z'" if is_sqlite else f"timestamptz '{year}-01-01'" for year in (2020, 2040)
+    )
+    rest = "".join(f", {name}" for name in others)
+    seen = f"'k', project_id, plan_id, kind, canonical_sha256, {long_ago}, recorded_at, run_id"
     at = datetime(2026, 11, 20, tzinfo=UTC)
     issued = {"issued_report_key": "k", "time_zone": "UTC", "week": "2026-W47", "as_of": at, "issued_at": at}
     issued |= {"archiver_version": "0", "definition_versions": "{}", "report": "{}"}
@@ -145,7 +159,7 @@ async def test_the_audit_reads_the_books_too(lived_in, damage, finding):
     with lived_in.engine.connect() as connection:
         assert list(findings(connection)) == []
     with lived_in.engine.begin() as connection:
-        connection.execute(text(damage.format(long_ago=long_ago, rest="".join(f", {name}" for name in others))))
+        connection.execute(text(damage.format(long_ago=long_ago, far_off=far_off, rest=rest, seen=seen)))
     with lived_in.engine.connect() as connection:
         assert any(finding in found for found in findings(connection))
 
