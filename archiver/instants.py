@@ -27,10 +27,15 @@ class UtcDateTime(TypeDecorator[datetime]):
         """Refuse a naive instant; write the rest in UTC."""
         if value is None:
             return None
-        if value.tzinfo is None:
-            raise ValueError(f"a naive datetime {value} can't be stored: say its zone")
+        self.refuse_naive(value)
         value = value.astimezone(UTC)
         return value if dialect.name == "postgresql" else instant_text(value)
+
+    @staticmethod
+    def refuse_naive(value: datetime | None) -> None:
+        """Raise ValueError for an instant that does not say its zone."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"a naive datetime {value} can't be stored: say its zone")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Read an aware UTC instant."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 
 import zstandard
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select
 
 from archiver.api.payloads import DeployInfo, PlanItem, canonical
 from archiver.attempts import Sighting
@@ -14,6 +14,7 @@ from archiver.history import PlanHistory
 from archiver.labelling import label_plans
 from archiver.mapping import Row, epoch_ms, key_of
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
+from archiver.sights import CLOSE, EXTEND, MOVES
 from archiver.writing import upsert
 
 _TICK = timedelta(milliseconds=1)
@@ -116,7 +117,7 @@ def save_seen(
         if one.gone_at is not None and history.see_gone(one.gone_at, run_id):
             gone.append(one.plan_id)
     _write(connection, histories.values(), new_snapshots)
-    _extend(connection, seen_again)
+    EXTEND.execute(connection, seen_again)
     _close_ranges(connection, histories, gone, run_id)
     label_plans(connection, [key_of(project_id, one.plan_id) for one in news])  # new places, and new names
 
@@ -235,43 +236,6 @@ def _write(connection: Connection, histories: Iterable[PlanHistory], new_snapsho
     upsert(connection, status_changes, list(changes.values()), replaces=False)
 
 
-_EXTEND = (
-    update(snapshots)
-    .where(snapshots.c.snapshot_id == bindparam("id"), snapshots.c.last_captured_at < bindparam("at"))
-    .values(last_captured_at=bindparam("at"))
-)
-_CLOSE = (
-    update(snapshots)
-    .where(snapshots.c.snapshot_id == bindparam("id"))
-    .values(gone_at=bindparam("at"), gone_run_id=bindparam("run"))
-)
-_MOVE_PLAN = (
-    update(plans)
-    .where(plans.c.plan_key == bindparam("plan"))
-    .values(last_seen_at=bindparam("at"), fetched_at=bindparam("at"))
-)
-_MOVE_COMPONENTS = (
-    update(components)
-    .where(components.c.plan_key == bindparam("plan"), components.c.gone_at.is_(None))
-    .values(last_seen_at=bindparam("at"))
-)
-_MOVE_JOBS = [
-    update(table)
-    .where(
-        table.c.project_id == bindparam("of_project"),
-        table.c.plan_id == bindparam("of_plan"),
-        table.c.last_snapshot_id == bindparam("id"),
-    )
-    .values(last_seen_at=bindparam("at"))
-    for table in (job_attempts, rollbacks)
-]
-
-
-def _extend(connection: Connection, seen_again: list[Row]) -> None:
-    if seen_again:
-        connection.execute(_EXTEND, seen_again)
-
-
 def _close_ranges(connection: Connection, histories: dict[str, PlanHistory], gone: list[str], run_id: str) -> None:
     """Mark the list items of plans that are gone: a replay learns of the tombstone from them."""
     closed = [
@@ -279,8 +243,7 @@ def _close_ranges(connection: Connection, histories: dict[str, PlanHistory], gon
         for plan_id in gone
         if (row := histories[plan_id].plan) is not None and row["list_snapshot_id"] is not None
     ]
-    if closed:
-        connection.execute(_CLOSE, closed)
+    CLOSE.execute(connection, closed)
 
 
 def _move_times_of_sight(
@@ -298,7 +261,6 @@ def _move_times_of_sight(
         moved.append(plan | {"at": at, "id": state.deploy_snapshot_id})
         extended.append({"id": state.deploy_snapshot_id, "at": at})
         extended.append({"id": state.list_snapshot_id, "at": one.item_body.captured_at})
-    if moved:
-        for statement in (_MOVE_PLAN, _MOVE_COMPONENTS, *_MOVE_JOBS):
-            connection.execute(statement, moved)
-        _extend(connection, extended)
+    for statement in MOVES:
+        statement.execute(connection, moved)
+    EXTEND.execute(connection, extended)

@@ -1,24 +1,79 @@
-"""Writing that SQLite and PostgreSQL understand alike: bulk upserts, and transactions that outlive a passing fault."""
+"""Writing that SQLite and PostgreSQL understand alike: many rows at once; transactions that outlive a passing fault.
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+SQLite runs a statement for each row, within its own process. To PostgreSQL all rows go as one JSON document, which
+one statement joins or inserts: as fast as COPY into a temporary table, without the right to make one, and nothing
+that a pooler in transaction mode could lose.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
+import msgspec
 import stamina
-from sqlalchemy import Connection, Engine, Table, exc
+from sqlalchemy import Connection, Engine, LargeBinary, Table, Text, bindparam, cast, column, exc, func, select
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.dml import Insert
+from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy.sql.selectable import TableValuedAlias
 
 from archiver.database import first_line
 from archiver.errors import DatabaseError, RowRefusedError
+from archiver.instants import UtcDateTime
 from archiver.mapping import Row
 
 _T = TypeVar("_T")
+_DOCUMENT_BYTES = 8 * 2**20  # PostgreSQL takes 1 GB at most, and holds it several times over
+
+
+def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replaces: bool = True) -> None:
+    """Write whole rows by primary key, each key once; rows that are there are replaced, or left."""
+    if not rows:
+        return
+    if connection.dialect.name == "postgresql":
+        types = {column.name: column.type for column in table.columns}
+        _execute_documents(connection, _insert_all(table, replaces=replaces), types, rows)
+    else:
+        connection.execute(_insert_one(table, replaces=replaces), rows)
+
+
+class ForEach:
+    """An UPDATE that is run for each of many rows of named, typed values; no two rows may match the same row."""
+
+    def __init__(self, types: Mapping[str, Any], update: Callable[[Mapping[str, Any]], Update]) -> None:
+        """Keep what the values are, and how the statement is made of the expressions that stand for them."""
+        self._types, self._update = types, update
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """Run it for the rows, within the caller's transaction."""
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            _execute_documents(connection, self._of_all, self._types, rows)
+        else:
+            connection.execute(self._of_one, rows)
+
+    @cached_property
+    def _of_one(self) -> Update:
+        return self._update({name: bindparam(name, type_=type_) for name, type_ in self._types.items()})
+
+    @cached_property
+    def _of_all(self) -> Update:
+        return self._update(dict(_given_rows(self._types).c.items()))
 
 
 @lru_cache
-def _upsert(table: Table, dialect: str, *, replaces: bool) -> Insert:
-    insert: Any = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+def _insert_one(table: Table, *, replaces: bool) -> Insert:
+    return _on_conflict(sqlite.insert(table), table, replaces=replaces)
+
+
+@lru_cache
+def _insert_all(table: Table, *, replaces: bool) -> Insert:
+    given = _given_rows({column.name: column.type for column in table.columns})
+    insert = postgresql.insert(table).from_select(table.columns.keys(), select(given))
+    return _on_conflict(insert, table, replaces=replaces)
+
+
+def _on_conflict(insert: Any, table: Table, *, replaces: bool) -> Insert:
     key = list(table.primary_key.columns)
     if not replaces:
         statement: Insert = insert.on_conflict_do_nothing(index_elements=key)
@@ -28,10 +83,40 @@ def _upsert(table: Table, dialect: str, *, replaces: bool) -> Insert:
     return statement
 
 
-def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replaces: bool = True) -> None:
-    """Write whole rows by primary key, each key once; rows that are there are replaced, or left."""
-    if rows:
-        connection.execute(_upsert(table, connection.dialect.name, replaces=replaces), rows)
+def _given_rows(types: Mapping[str, Any]) -> TableValuedAlias:
+    document = cast(bindparam("document", type_=Text), postgresql.JSON)
+    values = func.json_to_recordset(document).table_valued(*(column(name, type_) for name, type_ in types.items()))
+    return values.render_derived(name="given", with_types=True)
+
+
+def _execute_documents(
+    connection: Connection, statement: Insert | Update, types: Mapping[str, Any], rows: Sequence[Row]
+) -> None:
+    for document in _documents(types, rows):
+        connection.execute(statement, {"document": document})
+
+
+def _documents(types: Mapping[str, Any], rows: Sequence[Row]) -> Iterator[str]:
+    """Yield JSON arrays of rows, each of about so many bytes at most, that `json_to_recordset` reads back."""
+    instants = [name for name, type_ in types.items() if isinstance(type_, UtcDateTime)]
+    binaries = [name for name, type_ in types.items() if isinstance(type_, LargeBinary)]
+    written: list[bytes] = []
+    size_bytes = 0
+    for row in rows:
+        for name in instants:
+            UtcDateTime.refuse_naive(row[name])  # JSON would let it pass, and the server read it in a zone of its own
+        hexed = {name: None if row[name] is None else "\\x" + row[name].hex() for name in binaries}
+        written.append(msgspec.json.encode(row | hexed if hexed else row))
+        size_bytes += len(written[-1])
+        if size_bytes >= _DOCUMENT_BYTES:
+            yield _array(written)
+            written, size_bytes = [], 0
+    if written:
+        yield _array(written)
+
+
+def _array(rows: list[bytes]) -> str:
+    return "[" + b",".join(rows).decode() + "]"
 
 
 def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
