@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from archiver import label_command, upkeep
+from archiver import export_command, label_command, upkeep
 from archiver.errors import ArchiverError
 
 _T = TypeVar("_T")
@@ -29,6 +29,7 @@ app.add_typer(database_app, name="database")
 app.add_typer(label_command.app, name="labels")
 app.command("import")(upkeep.import_bodies)
 app.command("replay")(upkeep.replay)
+app.command("export")(export_command.export)
 app.command("prune")(upkeep.prune)
 app.command("status")(upkeep.status)
 app.command("check")(upkeep.check)
@@ -186,11 +187,14 @@ def check(config: Config = None) -> None:
 
 
 @database_app.command()
-def dictionary() -> None:
+def dictionary(
+    export: Annotated[bool, typer.Option("--export", help="Print what `archiver export` writes.")] = False,
+) -> None:
     """Print the data dictionary as Markdown: every table and view, its grain and its columns."""
     from archiver.dictionary import dictionary as lines
+    from archiver.dictionary import export_dictionary
 
-    typer.echo("\n".join(lines()))
+    typer.echo("\n".join(export_dictionary() if export else lines()))
 
 
 def _until_signal(work: Coroutine[Any, Any, _T]) -> _T | None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Integer, LargeBinary, Table, Text
 
 from archiver import schema
+from archiver.exported import EXPORTED, Exported
 from archiver.instants import UtcDateTime
 from archiver.views import TABLES, VIEWS
 
@@ -25,6 +26,56 @@ Made by `archiver database dictionary` from the program's own models. Times are 
 is `timestamptz` on PostgreSQL and text like `2026-11-24T02:15:00.000Z` on SQLite, where a *date* is text and a
 *boolean* 0 or 1. Names carry the unit: `_seconds`, `_rate` (0 to 1), `_at` an instant, `_date` a day. Missing is NULL.
 """
+_DATA_SET = """# The data set
+
+Made by `archiver database dictionary --export` from the program's own models. `archiver export DIR` writes the archive
+as Parquet files for other engines, and needs the extra `parquet`. It may run every night: it reads one state of the
+archive, and writes only files that would differ.
+
+```console
+$ archiver export /data/releases
+$ duckdb -c "SELECT week, count(*) FILTER (outcome = 'failed') AS failed, count(*) AS finished
+    FROM read_parquet('/data/releases/job_attempts/*/*/*.parquet', hive_partitioning = true,
+      hive_types = {'project_id': VARCHAR, 'week': VARCHAR})
+    WHERE outcome IN ('succeeded', 'failed') GROUP BY week ORDER BY week"
+```
+
+## Layout
+
+```
+DIR/job_attempts/project_id=0123456789abcdef0123456789abcdef/week=2026-W47/part-0.parquet
+DIR/_manifest.json
+```
+
+- One file a table, project and ISO week, partitioned as Hive does. `project_id` and `week` stand in the path alone;
+  what Hive escapes in a path (`/ = : %` and their like) is escaped as `%2F`.
+- Weeks are those of `ARCHIVER_TIMEZONE` and of the reports. Another zone writes every file anew.
+- What has no time, or one after the year 9998, is in `week=__HIVE_DEFAULT_PARTITION__`, which engines read as NULL.
+- A table without rows has no directory.
+- Project IDs can look like numbers. Name the type of `project_id` and `week` (text) where an engine would guess:
+  `hive_types` in DuckDB, `spark.sql.sources.partitionColumnTypeInference.enabled=false` in Spark, a `partitioning` of
+  strings in pandas and Arrow; Trino and Hive declare the columns of a table anyway.
+- `_manifest.json` names each file with its rows, size and SHA-256; `format` is 1. Engines pass over names with `_`.
+- Rows of a file are in the order of their time and key, so the same rows give the same bytes, from SQLite and from
+  PostgreSQL alike, until another version of pyarrow writes them.
+- Files are as open to others as DIR, which is made for its owner alone (0700): `chmod` it once.
+
+New files are staged in `DIR/_staging`, then moved into place one by one, files of partitions that are gone are removed,
+and the manifest comes last. Killed before, an export changes nothing; in that last moment, each file is whole, old or
+new, and the next export completes it. Two at once: the second exits 75. `--project ID` (again for more) leaves the
+other projects' files alone; `--full` writes every file again. A directory that holds anything else is refused.
+
+The bodies (`snapshots`, and `body` of `fetch_failures`) stay in the archive.
+
+## Tables
+
+A row lies in the week of:
+
+| table | week of |
+|---|---|
+"""
+_PARQUET = """An *instant* is `timestamp[ms]` in UTC, a *date* `date32`, an *integer* `int64`, a *float* `double`, a
+*text* a string; each may be NULL. Compressed with Zstandard, 50,000 rows a row group."""
 
 
 def dictionary() -> Iterator[str]:
@@ -54,6 +105,24 @@ def _section(table: Table) -> Iterator[str]:
         references = "".join(f" → `{key.column.table.name}`" for key in column.foreign_keys)
         is_null = f" {'yes' if column.nullable else 'no'} |" if is_table else ""
         yield f"| `{column.name}` | {_type(column)} |{is_null} {_markdown(column.comment or '')}{references} |"
+
+
+def export_dictionary() -> Iterator[str]:
+    """Yield the lines of `docs/export.md`: the data set's layout, and each table's columns."""
+    yield from _DATA_SET.splitlines()
+    for exported in EXPORTED:
+        yield f"| [`{exported.table.name}`](#{exported.table.name}) | {exported.said} |"
+    yield from ("", "## Columns", "", *_PARQUET.splitlines())
+    for exported in EXPORTED:
+        yield from _exported_section(exported)
+
+
+def _exported_section(exported: Exported) -> Iterator[str]:
+    yield from ("", f"### {exported.table.name}", "", exported.table.comment or "", "")
+    yield from ("| column | type | meaning |", "|---|---|---|", "| `project_id` | text | In the path: the project |")
+    yield f"| `week` | text | In the path: the ISO week of {exported.said} |"
+    for column in exported.columns:
+        yield f"| `{column.name}` | {_type(column)} | {_markdown(column.comment or '')} |"
 
 
 def _markdown(comment: str) -> str:

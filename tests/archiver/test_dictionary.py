@@ -1,10 +1,13 @@
 """The data dictionary: nothing of the archive is left out of it."""
 
+from pathlib import Path
+
 import pytest
 
 from archiver import schema
 from archiver.cli import main
-from archiver.dictionary import dictionary
+from archiver.dictionary import dictionary, export_dictionary
+from archiver.exported import EXPORTED
 from archiver.views import TABLES
 
 
@@ -43,3 +46,23 @@ def test_the_command_prints_it(capsys, monkeypatch):
 
     assert not ended.value.code
     assert "### weekly_failure_rates" in capsys.readouterr().out
+
+
+def test_the_written_description_of_the_data_set_is_up_to_date(capsys, monkeypatch):
+    """Otherwise: archiver database dictionary --export > docs/export.md."""
+    monkeypatch.setattr("sys.argv", ["archiver", "database", "dictionary", "--export"])
+
+    with pytest.raises(SystemExit) as ended:
+        main()
+
+    assert not ended.value.code
+    assert capsys.readouterr().out == (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+
+
+def test_every_table_of_facts_and_every_view_by_release_is_in_the_data_set():
+    names = {one.table.name for one in EXPORTED}
+    left_out = {"snapshots", "plan_states", "weeks", "leases", "issued_reports", "label_rules", "component_labels"}
+
+    assert names | left_out >= {table.name for table in schema.metadata.sorted_tables}
+    assert names >= {"component_releases", "rollback_releases", "batch_runs"}
+    assert {"| `body` |" in line for line in export_dictionary()} == {False}
