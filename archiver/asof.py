@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, case, create_engine, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, Table, case, create_engine, func, or_, select, text, true
 from sqlalchemy.pool import StaticPool
 
 from archiver.errors import DatabaseError
@@ -48,8 +48,10 @@ class Known:
 def as_known_at(connection: Connection, at: datetime, projects: Sequence[str] | None = None) -> Known:
     """Tell what was known at an aware instant, of the named projects, of all for None.
 
-    DatabaseError where bodies that were known then have been pruned since: it names how far back this reaches.
+    DatabaseError where bodies that were known then have been pruned since (it names how far back this reaches), or
+    where this role may not read them.
     """
+    _refuse_without_bodies(connection)
     _refuse_before_horizon(connection, at, projects)
     is_known = (runs.c.ended_at <= at, _of(runs, projects))
     ended = _rows(connection, runs, *is_known)
@@ -87,6 +89,16 @@ def _rows(connection: Connection, table: Table, *conditions: ColumnElement[bool]
 def _insert(target: Connection, table: Table, rows: list[Row]) -> None:
     if rows:
         target.execute(table.insert(), rows)
+
+
+def _refuse_without_bodies(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        query = text("SELECT has_table_privilege('snapshots', 'SELECT')")
+        if not connection.execute(query).scalar_one():
+            raise DatabaseError(
+                "what was known at an instant is told by the bodies in `snapshots`, and this role may not read them: "
+                "ask as a role that archives"
+            )
 
 
 def _refuse_before_horizon(connection: Connection, at: datetime, projects: Sequence[str] | None) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
 
-from archiver import export_command, label_command, upkeep
+from archiver import export_command, grant_command, label_command, upkeep
 from archiver.errors import ArchiverError
 
 _T = TypeVar("_T")
@@ -34,6 +34,8 @@ app.command("prune")(upkeep.prune)
 app.command("status")(upkeep.status)
 app.command("check")(upkeep.check)
 app.command("backup")(upkeep.backup)
+database_app.command("grant-analyst")(grant_command.grant_analyst)
+database_app.command("grant-writer")(grant_command.grant_writer)
 
 
 class LogFormat(StrEnum):

@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from archiver.errors import DatabaseDamagedError, DatabaseError, SettingsError
 
 _BUSY_TIMEOUT_MS = 30_000
+_LACKING = "this role lacks the right: README, 'Roles', says which role may do what"
 
 
 def parse_url(url: str) -> URL:
@@ -103,7 +104,10 @@ def connected(engine: Engine, url: str) -> Iterator[Connection]:
 def first_line(error: exc.DBAPIError | BaseException) -> str:
     """Return the driver's own first line, without the statement and its values."""
     text = str(getattr(error, "orig", None) or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    line = text.splitlines()[0] if text else type(error).__name__
+    # Insufficient privilege (PostgreSQL, "Error Codes").
+    is_refused = getattr(getattr(error, "orig", None), "sqlstate", None) == "42501"
+    return f"{line}; {_LACKING}" if is_refused else line
 
 
 def _uri_path(path: Path) -> str:

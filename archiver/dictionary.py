@@ -25,6 +25,7 @@ _INTRODUCTION = """# Data dictionary
 Made by `archiver database dictionary` from the program's own models. Times are UTC to the millisecond: an *instant*
 is `timestamptz` on PostgreSQL and text like `2026-11-24T02:15:00.000Z` on SQLite, where a *date* is text and a
 *boolean* 0 or 1. Names carry the unit: `_seconds`, `_rate` (0 to 1), `_at` an instant, `_date` a day. Missing is NULL.
+On PostgreSQL a role of `archiver database grant-analyst` reads all of it but `snapshots` and the columns of *bytes*.
 """
 _DATA_SET = """# The data set
 

@@ -1,7 +1,7 @@
 """Views put in place: made anew where they differ from this program's, and out of the way of a migration."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, bindparam, text
 
@@ -162,10 +162,10 @@ def _refuse(dependents: list[str]) -> None:
         )
 
 
-def run_statements(connection: Connection, statements: list[str]) -> None:
-    """Run statements without parameters."""
+def run_statements(connection: Connection, statements: Iterable[str]) -> None:
+    """Run statements as they stand: a `%`, as a role's name can hold, is no parameter."""
     for statement in statements:
-        connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 def _quoted(value: str) -> str:

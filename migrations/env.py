@@ -28,7 +28,9 @@ def migrate(connection, schema):
     if connection is None:
         context.configure(dialect_name="postgresql", as_sql=True, **options)
         with context.begin_transaction():
-            context.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            # Asked first: IF NOT EXISTS needs the right to create a schema even where it exists.
+            missing = f"NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{schema}')"
+            context.execute(f'DO $$ BEGIN IF {missing} THEN CREATE SCHEMA "{schema}"; END IF; END $$')
             context.execute(f'SET LOCAL search_path TO "{schema}"')
             context.run_migrations()
             for statement in view_statements():

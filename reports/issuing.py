@@ -93,7 +93,7 @@ def _baseline(engine: Engine, now: Reading, week: str, zone: ZoneInfo, before: d
         with reading(engine, now.projects, issued.as_of) as then:
             facts = load_changes(then, now)
     except DatabaseError:
-        facts = None  # pruned since: the figures are all that is left to compare
+        facts = None  # pruned since, or not for this role: the figures are all that is left to compare
     return Baseline(
         week=issued.week,
         as_of=issued.as_of,

@@ -42,7 +42,7 @@ _LEFT_OUT = {"week", "is_cut", "provisional"}
 class Baseline:
     """An issued report to compare with, by its JSON file, and CHANGED_FACTS as known at its `as_of` and as known now.
 
-    Without these, since the bodies of then were pruned, only the figures are compared.
+    Without these, since the bodies of then were pruned or may not be read, only the figures are compared.
     """
 
     week: str
@@ -59,7 +59,7 @@ class Restated:
     """What is told otherwise than in the report that was issued for `week` and knew what was known at `as_of`.
 
     `redefined` names the definitions whose version changed since; `is_told_by_facts` is False where the bodies of
-    then were pruned, and only the figures could be compared.
+    then were pruned or may not be read, and only the figures could be compared.
     """
 
     week: str
@@ -95,7 +95,7 @@ def restated_sentence(restated: Restated) -> str:
     if restated.redefined:
         since += f"; the definition of {', '.join(restated.redefined)} has changed"
     if not restated.is_told_by_facts:
-        since += "; which attempts and rollbacks is not told, since bodies of then were pruned"
+        since += "; which attempts and rollbacks is not told, since bodies of then were pruned or may not be read"
     if restated.figures.empty and restated.changes.empty:
         return f"Nothing has changed {since}."
     reasons = restated.changes["why"].value_counts(sort=False).sort_index()
