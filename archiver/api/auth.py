@@ -58,9 +58,9 @@ class IamUser:
     """Who asks IAM for a token, and for which project: the region's if one is given, else by its ID."""
 
     endpoint: str
-    name: str
+    name: str = field(repr=False)
     password: str = field(repr=False)
-    domain: str
+    domain: str = field(repr=False)
     project_id: str
     region: str | None = None
 
@@ -134,9 +134,8 @@ class PasswordToken(httpx.Auth):
         self._losses: Counter[bytes] = Counter()
         self._failure: GiveUpRunError | None = None
         host = urlsplit(user.endpoint).netloc
-        self._subject = Subject(
-            "token", one_line(f"token of IAM user {user.name} (domain {user.domain}) at {host}"), GiveUpRunError
-        )
+        # User and domain are credentials too, and may come from a secret file: they are not shown.
+        self._subject = Subject("token", one_line(f"token of ARCHIVER_IAM_USER at {host}"), GiveUpRunError)
 
     async def ready(self) -> _Token:
         """Return a token that can be used, fetching one if need be; all who wait share one fetch and its
@@ -209,7 +208,8 @@ class PasswordToken(httpx.Auth):
             headers={"Content-Type": CONTENT_TYPE},
             timeout=None,
         )
-        secrets = tuple({self._user.password.encode(), json.dumps(self._user.password)[1:-1].encode()})
+        said = (self._user.password, self._user.name, self._user.domain)
+        secrets = tuple({form.encode() for word in said for form in (word, json.dumps(word)[1:-1])})
         bounds = Bounds(timeout_seconds, MEBIBYTE)
         reply = await exchange(self._http, Outgoing(request, None, secrets), self._subject, bounds)
         if reply.status not in (200, 201):

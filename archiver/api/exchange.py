@@ -1,6 +1,7 @@
 """One request and its answer: sent, read to the end within a deadline and a size, or a fault with a name."""
 
 import asyncio
+import re
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -10,6 +11,7 @@ from archiver.api.faults import fault_of
 from archiver.api.limits import MEBIBYTE
 from archiver.api.refusals import Reply, Subject
 
+_ACCESS_KEY = re.compile(r"Access=([^,]+)")
 _SECRET_HEADERS = ("x-auth-token", "x-security-token", "authorization")
 # An error's body is read so far: enough for its words, and a server that sends more of it gains nothing.
 _MAX_ERROR_BYTES = MEBIBYTE
@@ -67,14 +69,16 @@ async def _send(http: httpx.AsyncClient, outgoing: Outgoing, subject: Subject, b
                 raise subject.final(f"body larger than {_size(bounds.max_bytes)}", status=response.status_code)
     finally:
         await response.aclose()
-    sent = [request.headers[name].encode() for name in _SECRET_HEADERS if name in request.headers]
+    sent = [request.headers[name] for name in _SECRET_HEADERS if name in request.headers]
+    # Gateways name the key alone: "Get secretKey failed, ak:…".
+    sent += _ACCESS_KEY.findall(request.headers.get("authorization", ""))
     return Reply(
         status=response.status_code,
         headers=response.headers,
         body=b"".join(chunks),
         is_delimited=bool({"content-length", "transfer-encoding"} & response.headers.keys()),
         verdict=response.extensions.get("verdict"),
-        secrets=(*outgoing.secrets, *sent),
+        secrets=(*outgoing.secrets, *(word.encode() for word in sent)),
     )
 
 

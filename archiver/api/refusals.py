@@ -37,7 +37,8 @@ class Reply:
         body = self.body
         for secret in self.secrets:
             if len(secret) >= _SHORTEST_SECRET:
-                body = body.replace(secret, _REDACTED)
+                # Some writers of JSON escape the slashes, of which a token is full.
+                body = body.replace(secret, _REDACTED).replace(secret.replace(b"/", b"\\/"), _REDACTED)
         return body
 
 

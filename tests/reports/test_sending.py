@@ -1,17 +1,12 @@
 """`reports weekly --send`: real deliveries over loopback, those that fail, and the secrets that show nowhere."""
 
 import base64
-import ipaddress
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from receivers import mail_server, web_server
 from report_builders import attempt, component, night, run, save
 from sqlalchemy import create_engine
@@ -66,22 +61,6 @@ def send(sqlite_archive_file, monkeypatch, capfd):
         return code, *capfd.readouterr()
 
     return call
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """Return the files of a certificate for 127.0.0.1 that vouches for itself, and of its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    built = built.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "certificate.pem").write_bytes(built.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "certificate.pem", folder / "key.pem"
 
 
 def test_a_webhook_gets_the_text_the_page_and_the_json_of_the_report(send, web, hook, tmp_path):

@@ -21,15 +21,18 @@ from archiver.errors import GiveUpRunError
         (302, "redirects"),
     ],
 )
-async def test_a_refusal_of_iam_ends_the_run_and_names_user_and_domain(make_api, make_auth, status, hint):
-    body = {"error": {"code": status, "message": f"no {PASSWORD} here", "title": "Unauthorized"}}
+async def test_a_refusal_of_iam_ends_the_run_and_shows_no_credential(make_api, make_auth, status, hint):
+    body = {
+        "error": {"code": status, "message": f"no {PASSWORD} of robot in acme.example here", "title": "Unauthorized"}
+    }
     async with Loopback(in_turn(said(status, body))) as server:
         api = make_api(server.url, auth=make_auth(server.url))
         with pytest.raises(GiveUpRunError, match=hint) as caught:
             await api.fetch_deploy_info("plan-1")
 
     assert caught.value.stage == "token"
-    assert "IAM user robot (domain acme)" in str(caught.value)
+    assert "token of ARCHIVER_IAM_USER at" in str(caught.value)
+    assert not any(word in str(caught.value) + repr(caught.value.body) for word in ("robot", "acme"))
     assert "secret" not in str(caught.value) + repr(caught.value.body)
     assert len(server.requests) == 1
 
