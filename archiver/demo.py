@@ -15,6 +15,7 @@ from sqlalchemy import Engine, func, select
 from archiver.archive import open_archive, open_reader
 from archiver.clock import ManualClock, SystemClock
 from archiver.errors import ArchiverError, DatabaseError
+from archiver.files import make_folder, write_file
 from archiver.logs import configure
 from archiver.nightly import archive_all, exit_code
 from archiver.schema import job_attempts, nights, plans, rollbacks
@@ -42,7 +43,7 @@ def run_demo(directory: Path) -> Iterator[str]:
     year, week, _ = (ends_at - timedelta(days=1)).isocalendar()
     name = f"{year}-W{week:02d}"
     configure("text", logging.WARNING)  # a person watches; what each night did is in the archive
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(directory)
     archive = (directory / f"archive-{name}.db").resolve()
     url = f"sqlite:///{archive}"
     if archive.exists() and _is_finished(url, ends_at.date()):
@@ -53,9 +54,8 @@ def run_demo(directory: Path) -> Iterator[str]:
         yield f"archived {night_count} nights from a simulated ServiceStage on loopback"
     counts = ", ".join(f"{count:,} {noun}" for noun, count in _count_rows(url))
     config = directory / "archiver.toml"
-    config.write_text(
-        f"# The demo's archive: reports failure-rates --config {config}\ndatabase_url = {url!r}\n", "utf-8"
-    )
+    said = f"# The demo's archive: reports failure-rates --config {config}\ndatabase_url = {url!r}\n"
+    write_file(config, said.encode())
     report = directory / "report"
     _write_report(config, report, name)
     yield f"archive: {archive} ({counts})"

@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -16,6 +15,7 @@ from rich.console import Console
 
 from archiver.clock import Clock
 from archiver.errors import ArchiverError
+from archiver.files import make_folder, write_file
 from archiver.settings import load_settings
 from reports.columns import Frames
 from reports.errors import UsageError
@@ -158,18 +158,12 @@ def drop_output() -> None:
 
 
 def save(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader never sees half of it, and nothing is left of one that can't be written."""
-    beside = path.parent / f".{path.name}.part"
+    """Write a file for its owner alone, with the folders that are missing. UsageError where it can't be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         if path.exists() and not path.is_file() and not path.is_dir():
             path.write_bytes(content)  # a device or a pipe is written to, never replaced
-            return
-        beside.write_bytes(content)
-        beside.replace(path)
+        else:
+            write_file(path, content)
     except OSError as error:
         raise UsageError(f"can't write {path}: {error.strerror}") from None
-    finally:
-        # Gone already when all went well; out of reach when the directory is.
-        with suppress(OSError):
-            beside.unlink()
