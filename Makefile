@@ -1,11 +1,11 @@
-# make setup | demo | test | check | test-faults | test-browser | soak. WHEELS=DIR installs from a folder of wheels, without a network.
+# make setup | demo | test | check | test-faults | test-browser | audit | soak. WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults test-browser soak check lock clean
+.PHONY: setup setup-test demo test test-faults test-browser audit soak check lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -29,7 +29,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra page
 lock:
 	$(LOCK) --output-file requirements.txt
-	$(LOCK) --extra browser --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK) --extra audit --extra browser --extra parquet --extra test --output-file requirements-test.txt
 
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
@@ -53,6 +53,10 @@ test-browser: setup-test
 # The long run of it: SOAK_MINUTES (20) of kills and random faults, and a table of rounds, kills and losses.
 soak: setup-test
 	$(BIN)/python tests/faults/soak.py
+
+# Known vulnerabilities of what the lock names. Says loudly what the index could not tell; AUDIT=strict makes that fail.
+audit: setup-test
+	$(BIN)/python .ci/audit.py $(AUDIT)
 
 # Everything that can be told without running the program.
 check: setup-test
