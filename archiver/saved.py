@@ -2,13 +2,16 @@
 
 import gzip
 import sys
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
 import zstandard
 
+from archiver.api.limits import MEBIBYTE
 from archiver.api.payloads import (
     CutShortError,
     DeployInfo,
@@ -22,6 +25,10 @@ from archiver.errors import SettingsError
 from archiver.mapping import text
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+# As much as the list of plans may have. A few bytes can unpack to more than any memory holds.
+_MAX_BYTES = 512 * MEBIBYTE
+# One block of Zstandard holds up to 128 KiB and may be 4 bytes: so much of it at once unpacks to 32 MiB at most.
+_ZSTD_PIECE_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +57,13 @@ def read_saved(paths: Iterable[str], captured_at: datetime | None, now: datetime
     """
     for path in paths:
         if path == "-":
-            yield from _read("standard input", sys.stdin.buffer.read(), captured_at or now)
+            yield from _read("standard input", sys.stdin.buffer.read(_MAX_BYTES + 1), captured_at or now)
             continue
         for file in _files(Path(path)):
             try:
-                content, changed_at = file.read_bytes(), datetime.fromtimestamp(file.stat().st_mtime, UTC)
+                with file.open("rb") as opened:
+                    content = opened.read(_MAX_BYTES + 1)
+                changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
             except OSError as error:
                 raise SettingsError(f"can't read {file}: {error.strerror}") from None
             yield from _read(str(file), content, captured_at or to_milliseconds(changed_at))
@@ -69,13 +78,19 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read(name: str, content: bytes, at: datetime) -> Iterator[Observation | Unreadable]:
+    packed = content
     try:
         if content.startswith(_GZIP):
-            content = gzip.decompress(content)
+            with gzip.open(BytesIO(packed)) as unpacked:
+                content = unpacked.read(_MAX_BYTES + 1)
         elif content.startswith(_ZSTD):
-            content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
-        yield Unreadable(name, f"can't be decompressed: {error}", content)
+            content = _unpack_zstd(packed)
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        yield Unreadable(name, f"can't be decompressed: {error}", packed)
+        return
+    if len(content) > _MAX_BYTES:
+        reason = f"is larger than {_MAX_BYTES // MEBIBYTE} MiB: part it into several files"
+        yield Unreadable(name, reason, b"" if packed is content else packed)
         return
     try:
         found = list(_observations(content, at))
@@ -91,6 +106,23 @@ def _read(name: str, content: bytes, at: datetime) -> Iterator[Observation | Unr
                 yield Unreadable(f"{name}, line {number}", str(line_error), line)
         return
     yield from found
+
+
+def _unpack_zstd(packed: bytes) -> bytes:
+    """Unpack all frames, at most a little more than may be read. ZstdError where the last one is cut off."""
+    parts: list[bytes] = []
+    size_bytes = place = 0
+    decompressor = zstandard.ZstdDecompressor()
+    while place < len(packed) and size_bytes <= _MAX_BYTES:
+        frame = decompressor.decompressobj()
+        while not frame.eof and size_bytes <= _MAX_BYTES:
+            if place >= len(packed):
+                raise zstandard.ZstdError("it is cut off")
+            parts.append(frame.decompress(packed[place : place + _ZSTD_PIECE_BYTES]))
+            size_bytes += len(parts[-1])
+            place = min(place + _ZSTD_PIECE_BYTES, len(packed))
+        place -= len(frame.unused_data)
+    return b"".join(parts)
 
 
 def _observations(content: bytes, at: datetime) -> Iterator[Observation]:

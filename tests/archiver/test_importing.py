@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import pytest
 import zstandard
 from builders import component, deploy_info, plan_item
 
-from archiver import schema
+from archiver import saved, schema
 from archiver.audit import findings
 from archiver.clock import ManualClock
 from archiver.errors import SettingsError
@@ -144,6 +145,43 @@ def test_files_lines_lists_and_compressed_ones_are_read(tmp_path):
     deploy, item = "deploy_info", "list_item"
     expected = [("one", deploy), ("two", deploy), ("one", item), ("one", deploy), ("two", deploy), ("two", deploy)]
     assert [(one.plan_id, one.kind) for one in found] == expected
+
+
+def test_a_file_of_several_frames_is_read_to_its_end(tmp_path):
+    parts = [deploy_info(f"p{number}") + b"\n" for number in range(40)]
+    (tmp_path / "many.zst").write_bytes(b"".join(map(zstandard.compress, parts)))
+    (tmp_path / "many.gz").write_bytes(b"".join(map(gzip.compress, parts)))
+
+    for name in ("many.zst", "many.gz"):
+        assert [one.plan_id for one in read(tmp_path, name)] == [f"p{number}" for number in range(40)]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_compressed_file_that_is_cut_off_or_altered_is_named(tmp_path, pack):
+    whole = pack(deploy_info("p") * 400)
+    for place in (3, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut").write_bytes(whole[:place] if place > 4 else whole[:4])
+
+        (found,) = read(tmp_path, "cut")
+
+        assert "can't be decompressed" in found.reason
+    (tmp_path / "altered").write_bytes(whole[:40] + b"\xff" * 60 + whole[100:])
+    assert "can't be decompressed" in next(iter(read(tmp_path, "altered"))).reason
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bytes])
+def test_what_unpacks_to_more_than_memory_should_hold_is_named_and_never_unpacked_whole(tmp_path, monkeypatch, pack):
+    monkeypatch.setattr(saved, "_MAX_BYTES", 4 * 2**20)
+    (tmp_path / "bomb").write_bytes(pack(bytes(192 * 2**20)))
+
+    tracemalloc.start()
+    (found,) = read(tmp_path, "bomb")
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert found.reason == "is larger than 4 MiB: part it into several files"
+    assert len(found.content) < 2**20
+    assert peak_bytes < 120 * 2**20
 
 
 def test_a_file_without_a_given_time_was_seen_when_it_was_last_changed(tmp_path):
