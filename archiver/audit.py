@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select, text
 
 from archiver.api.payloads import canonical
 from archiver.audit_ranges import range_findings
+from archiver.failures import unlike_messages
 from archiver.instants import instant_text
 from archiver.labelling import unlike_rules
 from archiver.replay import replay
@@ -40,6 +41,8 @@ def findings(connection: Connection) -> Iterator[str]:
             )
     if count := unlike_rules(connection):
         yield f"places with other labels than the rules in force give: {count}; run `archiver labels apply` again"
+    if count := unlike_messages(connection):
+        yield f"failures with another template than their messages give: {count}; run `archiver replay`"
 
 
 def _database_findings(connection: Connection) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, delete
 
 from archiver.clock import Clock
 from archiver.errors import ApiError, GiveUpPlanError
+from archiver.failures import catch_up
 from archiver.lease import acquire
 from archiver.ledger import Night, RunResult, close_run, continue_nights, open_run, save_failures, write_weeks
 from archiver.mapping import Row
@@ -48,6 +49,7 @@ def import_saved(
         if night is not None:
             write_weeks(connection, ("UTC", night.zone.key), now)
             continue_nights(connection, project_id, night, now)
+        catch_up(connection, project_id)
         run_id = open_run(connection, project_id, "import", now, revision, None)
     result = RunResult(run_id, project_id, now)
     listed: set[str] = set()

@@ -13,6 +13,7 @@ from archiver.api.client import ReleaseApi
 from archiver.clock import Clock
 from archiver.due import RunOptions, is_due
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, RowRefusedError
+from archiver.failures import catch_up
 from archiver.lease import Lease, acquire, kept_alive
 from archiver.ledger import (
     RunResult,
@@ -96,6 +97,7 @@ class _Run:
         def begin(connection: Connection) -> tuple[Lease, str, date | None]:
             lease = acquire(connection, f"project:{self.project_id}")
             zone = self.options.night.zone
+            catch_up(connection, self.project_id)
             write_weeks(connection, ("UTC", zone.key), now)
             night = open_nights(connection, self.project_id, self.options.night, now)
             night_date = None if self.options.kind == "watch" else night

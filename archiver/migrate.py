@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from archiver.database import connected, first_line, is_sqlite, parse_url, sqlite_path
 from archiver.errors import DatabaseError
+from archiver.failures import write_all_failures
 from archiver.lease import ARCHIVE, acquire
 from archiver.schema import metadata
 from archiver.viewing import (
@@ -120,6 +121,7 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
             lease = None if before is None else acquire(connection, ARCHIVE)  # nobody else is at work meanwhile
             _migrate(connection, schema)
             refresh_views(connection, schema)
+            write_all_failures(connection)
             if lease is not None:
                 lease.release_in(connection)
     except (exc.DBAPIError, CommandError) as error:

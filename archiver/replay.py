@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Table, select, tuple_
 
 from archiver.api.payloads import DeployInfo, PlanItem, decode
 from archiver.attempts import Sighting
+from archiver.failures import write_failures
 from archiver.history import PlanHistory
 from archiver.labelling import drop_labels, label_plans
 from archiver.mapping import Row, key_of
@@ -104,6 +105,7 @@ def rebuild(
         _reconcile(connection, folded, found, writes=writes)
     if writes:
         label_plans(connection, [key_of(*plan_id) for plan_id in folded])
+        write_failures(connection, snapshots_of)
     return found
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from archiver.api.payloads import DeployInfo, PlanItem, canonical
 from archiver.attempts import Sighting
+from archiver.failures import write_failures
 from archiver.history import PlanHistory
 from archiver.labelling import label_plans
 from archiver.mapping import Row, epoch_ms, key_of
@@ -120,6 +121,7 @@ def save_seen(
     EXTEND.execute(connection, seen_again)
     _close_ranges(connection, histories, gone, run_id)
     label_plans(connection, [key_of(project_id, one.plan_id) for one in news])  # new places, and new names
+    write_failures(connection, [(project_id, one.plan_id) for one in news])
 
 
 def save_gone(connection: Connection, project_id: str, run_id: str, plan_ids: Sequence[str], at: datetime) -> int:

@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from sqlalchemy import func, insert, select, text
 
 from archiver.database import open_writer
+from archiver.failures import write_all_failures
 from archiver.ledger import write_weeks
 from archiver.migrate import upgrade
 from archiver.schema import components, job_attempts, nights, plans, rollbacks, runs, snapshots
@@ -21,11 +22,13 @@ FIRST = datetime(2025, 11, 24, tzinfo=UTC)
 NOW = FIRST + timedelta(weeks=WEEKS)
 COMPONENTS, BATCHES, PLACES = 400, 3, 15
 OUTCOMES = ("succeeded",) * 18 + ("failed", "aborted")
+MESSAGES = [f"{what} {how}" for what in ("pull", "probe", "mount", "quota", "hook") for how in ("timed out", "refused")]
 WEEK = "WHERE time_zone = 'UTC' AND week = '2026-W30'"
 QUESTIONS = {
     "weekly_failure_rates, one week": "SELECT * FROM weekly_failure_rates " + WEEK,
     "weekly_rollbacks, one week": "SELECT * FROM weekly_rollbacks " + WEEK,
     "weekly_batch_timing, one week": "SELECT * FROM weekly_batch_timing " + WEEK,
+    "failure_templates, one week": "SELECT * FROM failure_templates " + WEEK,
     "coverage, one week": "SELECT * FROM coverage " + WEEK,
     "component_releases, one day": "SELECT * FROM component_releases "
     "WHERE started_at >= '2026-07-22T00:00:00.000Z' AND started_at < '2026-07-23T00:00:00.000Z'",
@@ -33,6 +36,7 @@ QUESTIONS = {
     "weekly_failure_rates, a zone": "SELECT * FROM weekly_failure_rates WHERE time_zone = 'UTC'",
     "weekly_rollbacks, a zone": "SELECT * FROM weekly_rollbacks WHERE time_zone = 'UTC'",
     "weekly_batch_timing, a zone": "SELECT * FROM weekly_batch_timing WHERE time_zone = 'UTC'",
+    "failure_templates, a zone": "SELECT * FROM failure_templates WHERE time_zone = 'UTC'",
     "coverage, a zone": "SELECT * FROM coverage WHERE time_zone = 'UTC'",
     "component_releases, all": "SELECT count(*), sum(rolled_back) FROM component_releases",
     "batch_runs, all": "SELECT count(*), sum(failed) FROM batch_runs",
@@ -60,8 +64,11 @@ def rows_of(number, dice):
             attempt = {"attempt_key": f"{key}{rank:04x}", "job_id": f"job-{key}-{rank}", "attempt": rank}
             outcome = dice.choice(OUTCOMES)
             times = {"started_at": begin, "ended_at": end, "duration_seconds": took / 1000}
+            said = None
+            if outcome == "failed":
+                said = f"{dice.choice(MESSAGES)} on service-{component} after {took} ms"
             found.setdefault(job_attempts, []).append(
-                attempt | place | seen | proof | times | {"outcome": outcome, "version": "1"}
+                attempt | place | seen | proof | times | {"outcome": outcome, "version": "1", "fail_message": said}
             )
             begin = end + timedelta(hours=1)
         if dice.random() < 0.05:
@@ -101,6 +108,7 @@ def fill(engine, attempt_count):
                 connection.execute(insert(table), rows)
         written += len(batch[job_attempts])
     with engine.begin() as connection:
+        write_all_failures(connection)
         connection.execute(text("ANALYZE"))
 
 

@@ -93,6 +93,8 @@ FAILURES: Contract = {
     "started_at": INSTANT,
     "ended_at": INSTANT,
     "message": "str",
+    "template_id": "str",
+    "template": "str",
     "creator": "str",
     "action": "str",
     "team": "str",

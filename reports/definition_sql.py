@@ -175,13 +175,16 @@ FROM (
   WHERE {_IS_FINISHED}
 ) AS t"""
 
-_FAILURES = f"""SELECT f.fail_message, count(*) AS count FROM (
-  SELECT a.fail_message, {_ATTEMPT_START} AS started_at
-  FROM job_attempts AS a JOIN plans AS p ON p.plan_key = a.plan_key WHERE a.outcome = 'failed'
-  UNION ALL
-  SELECT fail_message, COALESCE(started_at, first_seen_at) FROM rollbacks WHERE outcome = 'failed'
-) AS f {_in_week("f.started_at")}
-GROUP BY f.fail_message ORDER BY count(*) DESC"""
+_FAILURES = f"""SELECT t.*, CASE WHEN t.first_seen_at >= w.starts_at THEN 1 ELSE 0 END AS is_new
+FROM (
+  SELECT f.template_id, min(f.template) AS template, count(*) AS count,
+    count(DISTINCT f.project_id || '/' || f.component_id) AS components,
+    (SELECT min(e.started_at) FROM failures AS e WHERE e.template_id = f.template_id) AS first_seen_at,
+    max(f.started_at) AS last_seen_at
+  FROM failures AS f {_in_week("f.started_at")}
+  GROUP BY f.template_id
+) AS t JOIN weeks AS w ON w.time_zone = :time_zone AND w.week = :week
+ORDER BY is_new DESC, t.count DESC, t.last_seen_at DESC, t.template_id"""
 
 # An instant seven days after another is the one thing that the two databases say differently.
 _AFTER_7_DAYS = {

@@ -259,17 +259,18 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         name="failures",
-        version=1,
+        version=2,
         title="Failures by message",
         text="Failed attempts and failed rollbacks grouped by what their messages have in common: numbers, ids and "
-        "hashes, addresses, hosts, paths, times, quotes and the component's name are masked, by rules and not by "
-        "learning, so that a template's id never depends on what else was archived. Only the first 2,000 characters "
-        "count. New is a template of which no failure was known before the week.",
+        "hashes, addresses, hosts, paths, times, quotes and the component's name in that plan are masked, by rules and "
+        "not by learning, so that a template's id never depends on what else was archived. Only the first 2,000 "
+        "characters count. New is a template of which no failure was known before the week.",
         unit="count",
         columns={
             "failures": ("template_id", "template", "count", "components", "first_seen_at", "last_seen_at", "is_new")
         },
-        beside="It gives the messages as they came; the masking is the program's.",
+        beside="The masking is the program's: the table failures holds each failure's template, and the view "
+        "failure_templates the counts by week and project.",
     ),
     Definition(
         name="coverage",

@@ -3,7 +3,6 @@
 import pandas as pd
 
 from reports.groups import Selection, matching, passing
-from reports.masking import NO_MESSAGE, mask, template_id
 from reports.releases import PLAN
 
 _COLUMNS = ["template_id", "template", "count", "components", "first_seen_at", "last_seen_at", "is_new"]
@@ -28,13 +27,13 @@ def failure_templates(failures: pd.DataFrame, selection: Selection) -> pd.DataFr
     """
     where = {key: values for key, values in selection.where.items() if key != "week"}
     history = failures[passing(failures, where)]
-    history = history.assign(template=templates(history))
-    first_seen_at = history.groupby("template")["started_at"].min()
+    first_seen_at = history.groupby("template_id")["started_at"].min()
     rows = matching(history, selection)
     rows = rows.assign(place=rows["project_id"] + "\n" + rows["component_id"])
-    grouped = rows.groupby("template")
+    grouped = rows.groupby("template_id")
     table = pd.DataFrame(
         {
+            "template": grouped["template"].first(),
             "count": grouped.size(),
             "components": grouped["place"].nunique(),
             "last_seen_at": grouped["started_at"].max(),
@@ -43,24 +42,9 @@ def failure_templates(failures: pd.DataFrame, selection: Selection) -> pd.DataFr
     table = table.assign(first_seen_at=first_seen_at.reindex(table.index)).reset_index()
     weeks = selection.window.weeks
     table["is_new"] = (table["first_seen_at"] >= weeks[-1].starts_at) if weeks else False
-    table["template_id"] = pd.Series([template_id(one) for one in table["template"]], index=table.index, dtype="str")
     order = ["is_new", "count", "last_seen_at", "template_id"]
     table = table.sort_values(order, ascending=[False, False, False, True], ignore_index=True)
     return table[_COLUMNS]
-
-
-def templates(failures: pd.DataFrame) -> "pd.Series[str]":
-    """Return each failure's template."""
-    texts = failures[["message", "component"]].astype("object")
-    texts = texts.where(texts.notna(), None)
-    known: dict[tuple[str | None, str | None], str] = {}
-    masked = []
-    for pair in zip(texts["message"], texts["component"], strict=True):
-        if (template := known.get(pair)) is None:
-            message, component = pair
-            template = known[pair] = NO_MESSAGE if message is None else mask(message, component)
-        masked.append(template)
-    return pd.Series(masked, index=failures.index, dtype="str")
 
 
 def rollback_failures(failures: pd.DataFrame, selection: Selection) -> pd.DataFrame:
@@ -71,8 +55,6 @@ def rollback_failures(failures: pd.DataFrame, selection: Selection) -> pd.DataFr
     """
     rows = matching(failures[failures["kind"] == "rollback"], selection)
     rows = rows.rename(columns={"job_id": "rollback_job_id"})
-    rows = rows.assign(template_id=[template_id(one) for one in templates(rows)])
-    rows = rows.astype({"template_id": "str"})
     order = ["started_at", *PLAN, "batch", "component_id", "rollback_job_id"]
     rows = rows.sort_values(order, ascending=[False, *[True] * (len(order) - 1)], kind="stable", ignore_index=True)
     return rows[

@@ -3,62 +3,52 @@
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import Select, func, literal, null, select
+from sqlalchemy import ColumnElement, literal, null, select
 
 from archiver import schema
-from reports.columns import FAILURES, LABELS, PLACE_LABELS, conform
+from archiver.failures import KINDS, FailureKind, failed_rows, template_of
+from archiver.masking import template_id
+from reports.columns import FAILURES, LABELS, PLACE_LABELS, Contract, conform
 from reports.frames import load_labels, load_names
-from reports.masking import LONGEST
 from reports.reading import Reading
 from reports.window import Window
 
-_STORED = {name: dtype for name, dtype in FAILURES.items() if name not in {"component", *LABELS}}
+_MADE = {"component", "template_id", "template", *LABELS}
+_READ: Contract = {name: dtype for name, dtype in FAILURES.items() if name not in _MADE | {"message"}}
+_MESSAGE = ("message", "name_in_place")
+_CONTRACT: Contract = {**_READ, **dict.fromkeys(_MESSAGE, "str")}
 
 
 def load_failures(archive: Reading, window: Window) -> pd.DataFrame:
     """Read FAILURES from one state of the archive: every failure that started before the window's end.
 
     All of history is read, because whether a message is new can't be told from a window. Of a message only so much
-    is read as masking looks at: one can be 10 MB long.
+    is read as masking looks at. Templates are made of the messages, as the archiver makes those that it writes down.
     """
-    attempts, rollbacks = _attempts(archive, window), _rollbacks(archive, window)
-    parts = [
-        archive.facts(attempts, schema.job_attempts.c.plan_key, _STORED),
-        archive.facts(rollbacks, schema.rollbacks.c.plan_key, _STORED),
-    ]
-    failures = pd.concat(parts, ignore_index=True)
+    failures = pd.concat([_failures(kind, archive, window) for kind in KINDS], ignore_index=True)
+    failures = _with_templates(failures)
     failures = failures.merge(load_names(archive), on=["project_id", "component_id"], how="left")
     place = [name for name in PLACE_LABELS if name not in LABELS]
     labels = load_labels(archive, select(schema.plans.c.plan_key))
     return conform(failures.merge(labels, on=place, how="left"), FAILURES)
 
 
-def _attempts(archive: Reading, window: Window) -> Select[Any]:
-    table = schema.job_attempts
-    started_at = func.coalesce(table.c.started_at, schema.plans.c.executed_at, table.c.first_seen_at)
-    return _failed("attempt", table, table.c.job_id, table.c.version, started_at, archive, window)
+def _failures(kind: FailureKind, archive: Reading, window: Window) -> pd.DataFrame:
+    table = kind.table
+    columns: dict[str, ColumnElement[Any]] = {name: column for name, column in table.c.items() if name in _READ}
+    columns["kind"] = literal(kind.name)
+    columns["started_at"] = kind.started_at
+    if table is schema.rollbacks:
+        columns |= {"job_id": table.c.rollback_job_id, "version": null()}
+    columns |= {name: schema.plans.c[name] for name in ("creator", "action")}
+    query = failed_rows(kind, {name: columns[name] for name in _READ})
+    query = query.where(kind.started_at < window.ends_at, archive.of_projects(table))
+    return archive.facts(query, table.c.plan_key, _CONTRACT)
 
 
-def _rollbacks(archive: Reading, window: Window) -> Select[Any]:
-    table = schema.rollbacks
-    started_at = func.coalesce(table.c.started_at, table.c.first_seen_at)
-    return _failed("rollback", table, table.c.rollback_job_id, null(), started_at, archive, window)
-
-
-def _failed(
-    kind: str, table: Any, job_id: Any, version: Any, started_at: Any, archive: Reading, window: Window
-) -> Select[Any]:
-    columns = {
-        "kind": literal(kind),
-        "job_id": job_id,
-        "version": version,
-        "started_at": started_at,
-        "message": func.substr(table.c.fail_message, 1, LONGEST),
-        "creator": schema.plans.c.creator,
-        "action": schema.plans.c.action,
-    }
-    return (
-        select(*(columns.get(name, table.c.get(name)).label(name) for name in _STORED))
-        .join(schema.plans, schema.plans.c.plan_key == table.c.plan_key)
-        .where(table.c.outcome == "failed", started_at < window.ends_at, archive.of_projects(table))
-    )
+def _with_templates(failures: pd.DataFrame) -> pd.DataFrame:
+    texts = failures[[*_MESSAGE]].astype("object")
+    texts = texts.where(texts.notna(), None)
+    templates = [template_of(*pair) for pair in zip(texts["message"], texts["name_in_place"], strict=True)]
+    ids = {template: template_id(template) for template in set(templates)}
+    return failures.assign(template=templates, template_id=[ids[template] for template in templates])

@@ -13,10 +13,12 @@ from archiver.schema.books import (
 )
 from archiver.schema.columns import metadata
 from archiver.schema.facts import (
+    FAILURE_KINDS,
     OUTCOMES,
     SNAPSHOT_KINDS,
     SUBJECTS,
     components,
+    failures,
     job_attempts,
     plan_states,
     plans,
@@ -28,6 +30,7 @@ from archiver.schema.facts import (
 from archiver.schema.labels import component_labels, label_rules
 
 __all__ = [
+    "FAILURE_KINDS",
     "NIGHT_STATES",
     "OUTCOMES",
     "RUN_KINDS",
@@ -36,6 +39,7 @@ __all__ = [
     "SUBJECTS",
     "component_labels",
     "components",
+    "failures",
     "fetch_failures",
     "issued_reports",
     "job_attempts",

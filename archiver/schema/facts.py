@@ -8,6 +8,7 @@ from archiver.schema.columns import metadata
 OUTCOMES = ("succeeded", "failed", "aborted", "running", "pending", "unknown")
 SNAPSHOT_KINDS = ("list_item", "deploy_info")
 SUBJECTS = ("plan", "component", "job", "rollback")
+FAILURE_KINDS = ("attempt", "rollback")
 
 plans = Table(
     "plans",
@@ -214,4 +215,39 @@ plan_states = Table(
     Column("state", LargeBinary, nullable=False, comment="Its rows as they were then: MessagePack under Zstandard"),
     col.of_plan(),
     comment="A row is one plan as it was known when older bodies of it were pruned: where a replay of it begins.",
+)
+
+# Made of the rows above, by the program: SQL can't mask a message.
+failures = Table(
+    "failures",
+    metadata,
+    col.text(
+        "failure_key",
+        "Stable key of the row: attempt or rollback, a slash, and job_key",
+        nullable=False,
+        primary_key=True,
+    ),
+    col.text("kind", "attempt or rollback", nullable=False),
+    col.text("job_key", "attempt_key in `job_attempts`, rollback_key in `rollbacks`", nullable=False),
+    col.plan_key(),
+    col.project(),
+    col.plan(),
+    col.component(),
+    col.batch(),
+    col.instant(
+        "started_at",
+        "When it started; without a start an attempt's plan's executed_at, else when it was first seen",
+        nullable=False,
+    ),
+    col.text("template_id", "16 hex digits, a hash of the template and masking_version", nullable=False),
+    col.text(
+        "template", "What its message has in common with others of its kind; (no message) without one", nullable=False
+    ),
+    Column("masking_version", Integer, nullable=False, comment="Version of the rules that masked the message"),
+    col.one_of("kind", FAILURE_KINDS),
+    col.of_plan(),
+    Index(None, "project_id", "plan_id"),
+    Index(None, "project_id", "started_at"),
+    Index(None, "template_id", "project_id", "started_at"),
+    comment="A row is one failed attempt or failed rollback, and what its message has in common with others.",
 )

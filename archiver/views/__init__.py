@@ -5,6 +5,7 @@ from functools import lru_cache
 from sqlalchemy import Column, MetaData, Table
 
 from archiver.views.batches import BATCH_RUNS
+from archiver.views.failures import FAILURE_TEMPLATES
 from archiver.views.releases import COMPONENT_RELEASES
 from archiver.views.rollbacks import ROLLBACK_RELEASES
 from archiver.views.tables import COVERAGE_VIEW, WEEKLY_BATCH_TIMING, WEEKLY_FAILURE_RATES, WEEKLY_ROLLBACKS
@@ -18,6 +19,7 @@ VIEWS = (
     WEEKLY_FAILURE_RATES,
     WEEKLY_ROLLBACKS,
     WEEKLY_BATCH_TIMING,
+    FAILURE_TEMPLATES,
     COVERAGE_VIEW,
 )
 

@@ -9,6 +9,8 @@ import pandas as pd
 from sqlalchemy import Engine
 
 from archiver import schema
+from archiver.failures import template_of
+from archiver.masking import template_id
 from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, NIGHTS, ROLLBACKS, Frames, conform
 from reports.window import Window
 
@@ -86,7 +88,8 @@ def failure(message="exit code 1", start="2026-11-16 10:00", **other):
     """Return one failed attempt with its message."""
     row = dict.fromkeys(FAILURES) | {"kind": "attempt", "project_id": "p", "plan_id": "plan", "component_id": "api"}
     row |= {"batch": 1, "component": "api", "started_at": at(start), "message": message}
-    return row | other
+    template = template_of(message, (row | other)["component"])
+    return row | {"template": template, "template_id": template_id(template)} | other
 
 
 def failures(*rows):

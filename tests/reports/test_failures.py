@@ -11,12 +11,12 @@ from sqlalchemy import create_engine
 
 from archiver.clock import ManualClock
 from archiver.database import open_writer
+from archiver.masking import mask, template_id
 from archiver.migrate import upgrade
 from reports import cli
 from reports.columns import FAILURES, empty
 from reports.failures import failure_templates, rollback_failures
 from reports.groups import Selection, parse_where
-from reports.masking import mask, template_id
 from reports.messages import load_failures
 from reports.reading import reading
 from reports.tables import records

@@ -10,12 +10,16 @@ from random_archives import random_archive
 from report_builders import attempt, frames, night, rollback, run, save
 from sqlalchemy import select
 
+from archiver.failures import write_all_failures
 from archiver.ledger import write_weeks
 from archiver.viewing import refresh_views
 from archiver.views import TABLES
 from reports.batch_timing import batch_timing
 from reports.failure_rates import failure_rates
+from reports.failures import failure_templates
 from reports.groups import Selection
+from reports.messages import load_failures
+from reports.reading import reading
 from reports.releases import batch_passes, component_releases
 from reports.rollbacks import rollback_rates
 from reports.tables import plain, records
@@ -27,6 +31,9 @@ PLACE = ("project_id", "plan_id", "component_id", "batch")
 AS_OF = datetime(2027, 6, 1, tzinfo=UTC)
 # The end of summer time in Europe and America; the turn of a year of 53 weeks; the start of summer time.
 FIRST_DAYS = (date(2026, 10, 12), date(2026, 12, 14), date(2026, 3, 2))
+NOTHING_FAILED = {"template_id": None, "template": None, "count": 0, "components": 0} | dict.fromkeys(
+    ("first_seen_at", "last_seen_at", "is_new")
+)
 NAMES = {"component": "component_id", "batch": "batch"}
 
 
@@ -46,6 +53,7 @@ def fill(engine, archive):
     ]
     save(engine, **archive, runs=runs)
     with engine.begin() as connection:
+        write_all_failures(connection)
         write_weeks(connection, ZONES, at_noon(max(days)))
         refresh_views(connection, "public")
 
@@ -151,6 +159,30 @@ def test_releases_and_batches_equal_those_of_the_reports(seed, engine):
         for name in ("creator", "action"):  # the reports know them of plans with attempts only
             del row[name]
     assert_same(passes, known)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_templates_of_each_week_and_project_equal_the_report(seed, engine):
+    archive = random_archive(700 + seed, first_day=FIRST_DAYS[seed % 3], plans=60)
+    for number, row in enumerate([*archive["attempts"], *archive["rollbacks"]]):
+        name, step = row["component_id"], number % 7
+        row["fail_message"] = None if step == 0 else f"{name}: exit code {number} in step {'abcdef'[step - 1]}"
+    fill(engine, archive)
+
+    for project in PROJECTS:
+        rows = view_rows(engine, "failure_templates", time_zone=ZONES[seed], project_id=project)
+        found = {(row["week"], row["template_id"]): row for row in rows}
+        window = window_of(rows, ZONES[seed])
+        with reading(engine, [project]) as told:
+            failures = load_failures(told, window)
+        expected = {}
+        for week in window.weeks:
+            of_week = Window.of_weeks(week.start_date, 1, ZoneInfo(ZONES[seed]))
+            told = records(failure_templates(failures, Selection(of_week)))
+            expected |= {(week.label, row["template_id"]): row for row in told or [NOTHING_FAILED]}
+        assert len(found) == len(rows) == len({row["failure_template_key"] for row in rows})
+        assert_same(found, expected)
+        assert len({key[1] for key in expected}) > 5
 
 
 def test_of_two_releases_that_started_together_a_stray_rollback_is_of_the_higher_batch(engine):

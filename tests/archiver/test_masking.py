@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from archiver import masking
+from archiver.masking import LONGEST, mask, template_id
 from archiver.simulator import messages
 from archiver.simulator.dice import Dice
-from reports import masking
-from reports.masking import LONGEST, mask, template_id
 
 HOSTILE = [
     "",
