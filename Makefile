@@ -1,11 +1,11 @@
-# make setup | demo | test | check | test-faults | test-browser | audit | soak. WHEELS=DIR installs from a folder of wheels, without a network.
+# make setup | demo | test | check | docs | test-faults | test-browser | audit | soak. WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults test-browser audit soak check lock clean
+.PHONY: setup setup-test demo test test-faults test-browser audit soak check docs lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -58,6 +58,12 @@ soak: setup-test
 audit: setup-test
 	$(BIN)/python .ci/audit.py $(AUDIT)
 
+# The parts of docs/ that the program writes itself.
+docs: setup
+	$(BIN)/archiver database dictionary > docs/schema.md
+	$(BIN)/archiver database dictionary --export > docs/export.md
+	$(BIN)/reports dictionary --output docs/metrics.md
+
 # Everything that can be told without running the program.
 check: setup-test
 	$(BIN)/ruff format --check .
@@ -66,6 +72,8 @@ check: setup-test
 	$(BIN)/lint-imports
 	@scratch=$$(mktemp -d) && export ARCHIVER_DATABASE_URL="sqlite:///$$scratch/archive.db" && \
 	  $(BIN)/archiver database upgrade && $(BIN)/alembic check && rm -r "$$scratch"
+	@$(BIN)/archiver database dictionary | cmp - docs/schema.md || { echo "docs/schema.md is stale: run make docs"; exit 1; }
+	@$(BIN)/reports dictionary | cmp - docs/metrics.md || { echo "docs/metrics.md is stale: run make docs"; exit 1; }
 
 clean:
 	rm -rf $(VENV) demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,5 +1,6 @@
-"""The data dictionary: every table and view with its grain and columns, as Markdown, from the models alone."""
+"""The data dictionary: every table and view with its grain, columns, units and keys, as Markdown, from the models."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Date, Float, Integer, LargeB
 from archiver import schema
 from archiver.exported import EXPORTED, Exported
 from archiver.instants import UtcDateTime
-from archiver.views import TABLES, VIEWS
+from archiver.views import TABLES, VIEWS, View
 
 _TYPES: dict[type[Any], str] = {
     UtcDateTime: "instant",
@@ -20,12 +21,24 @@ _TYPES: dict[type[Any], str] = {
     Integer: "integer",
     LargeBinary: "bytes",
 }
+# By how a column's name ends.
+_UNITS = {"_seconds": "seconds", "_rate": "rate, 0 to 1", "ci_low": "rate, 0 to 1", "ci_high": "rate, 0 to 1"}
 _INTRODUCTION = """# Data dictionary
 
 Made by `archiver database dictionary` from the program's own models. Times are UTC to the millisecond: an *instant*
 is `timestamptz` on PostgreSQL and text like `2026-11-24T02:15:00.000Z` on SQLite, where a *date* is text and a
 *boolean* 0 or 1. Names carry the unit: `_seconds`, `_rate` (0 to 1), `_at` an instant, `_date` a day. Missing is NULL.
+Each table and view has one text key, `…_key`, equal on both databases and after a replay. On PostgreSQL all of this
+stands in the comments of tables, views and columns too (`\\d+`).
+
 On PostgreSQL a role of `archiver database grant-analyst` reads all of it but `snapshots` and the columns of *bytes*.
+
+Ask the views first: they know the reports' rules. The tables below them are the facts.
+"""
+_DIAGRAM = """## How the tables hang together
+
+A line is a reference; the side with the fork has many. `project_id` and `plan_id` stand in every table of facts, so
+that most questions need no join.
 """
 _DATA_SET = """# The data set
 
@@ -82,13 +95,21 @@ _PARQUET = """An *instant* is `timestamp[ms]` in UTC, a *date* `date32`, an *int
 def dictionary() -> Iterator[str]:
     """Yield the dictionary's lines: the views first, which analysts read, then the tables."""
     yield from _INTRODUCTION.splitlines()
+    yield from ("", "| view | |", "|---|---|")
+    for view in VIEWS:
+        yield f"| [{view.name}](#{view.name}) | {_markdown(view.grain)} |"
+    yield from ("", "| table | |", "|---|---|")
+    for table in schema.metadata.tables.values():
+        yield f"| [{table.name}](#{table.name}) | {_markdown(table.comment or '')} |"
     yield from ("", "## Views")
     for view in VIEWS:
         yield from _section(TABLES[view.name])
-        yield from ("", f"{view.question}", "", "```sql", view.example, "```")
+        yield from ("", f"{view.question}", "", "```sql", *_statement(view), "```")
+    yield from ("", *_DIAGRAM.splitlines(), "", *_diagram())
     yield from ("", "## Tables")
-    for table in schema.metadata.sorted_tables:
+    for table in schema.metadata.tables.values():
         yield from _section(table)
+        yield from ("", *_keys(table))
 
 
 def _section(table: Table) -> Iterator[str]:
@@ -105,7 +126,43 @@ def _section(table: Table) -> Iterator[str]:
     for column in table.columns:
         references = "".join(f" → `{key.column.table.name}`" for key in column.foreign_keys)
         is_null = f" {'yes' if column.nullable else 'no'} |" if is_table else ""
-        yield f"| `{column.name}` | {_type(column)} |{is_null} {_markdown(column.comment or '')}{references} |"
+        yield f"| `{column.name}` | {_typed(column)} |{is_null} {_markdown(column.comment or '')}{references} |"
+
+
+def _keys(table: Table) -> Iterator[str]:
+    """Yield what a table is found by."""
+    yield f"- Primary key: {_names(table.primary_key.columns)}"
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        yield f"- {'Unique' if index.unique else 'Index'}: {_names(index.columns)}"
+
+
+def _names(columns: Any) -> str:
+    return ", ".join(f"`{column.name}`" for column in columns)
+
+
+def _diagram() -> Iterator[str]:
+    """Yield the tables and their references as an entity-relationship diagram, which GitHub and others draw."""
+    tables = list(schema.metadata.tables.values())
+    yield from ("```mermaid", "erDiagram")
+    for table in tables:
+        for column in table.columns:
+            for key in column.foreign_keys:
+                many = "o|" if column.primary_key else "o{"  # a key that is a reference is there at most once
+                one = "|o" if column.nullable else "||"
+                yield f"  {key.column.table.name} {one}--{many} {table.name} : {column.name}"
+    for table in tables:
+        yield f"  {table.name} {{"
+        for column in table.columns:
+            if column.primary_key or column.foreign_keys:
+                marks = [mark for mark, holds in (("PK", column.primary_key), ("FK", column.foreign_keys)) if holds]
+                yield f"    {_type(column)} {column.name} {', '.join(marks)}"
+        yield "  }"
+    yield "```"
+
+
+def _statement(view: View) -> list[str]:
+    """Return a view's example, each clause on a line of its own."""
+    return re.sub(r" (FROM|JOIN|WHERE|GROUP BY|ORDER BY) ", r"\n\1 ", f"{view.example};").splitlines()
 
 
 def export_dictionary() -> Iterator[str]:
@@ -130,6 +187,12 @@ def _markdown(comment: str) -> str:
     """Escape a comment for a table's cell; what stands in backticks is shown as it is."""
     parts = comment.replace("|", "\\|").split("`")
     return "`".join(part if place % 2 else part.replace("<", "&lt;") for place, part in enumerate(parts))
+
+
+def _typed(column: Column[Any]) -> str:
+    """Return a column's type, with its unit where it has one."""
+    unit = next((unit for end, unit in _UNITS.items() if column.name.endswith(end)), None)
+    return _type(column) if unit is None else f"{_type(column)} ({unit})"
 
 
 def _type(column: Column[Any]) -> str:

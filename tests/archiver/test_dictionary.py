@@ -1,5 +1,6 @@
 """The data dictionary: nothing of the archive is left out of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from archiver import schema
 from archiver.cli import main
 from archiver.dictionary import dictionary, export_dictionary
 from archiver.exported import EXPORTED
-from archiver.views import TABLES
+from archiver.views import TABLES, VIEWS
+
+DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
 
 
 def sections():
@@ -36,6 +39,46 @@ def test_every_row_of_a_table_has_as_many_cells_as_its_head():
             widths = {line.count("|")}
         elif line.startswith("| `"):
             assert line.replace("\\|", "").count("|") in widths, line
+
+
+def test_each_table_and_view_stands_in_the_overview_with_a_link_that_finds_it():
+    text = "\n".join(dictionary())
+
+    links = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| A row is ", text, re.MULTILINE)
+    assert links == [(name, name) for name in [*TABLES, *schema.metadata.tables]]
+
+
+def test_the_diagram_has_every_reference_and_every_key():
+    text = "\n".join(dictionary()).split("```mermaid")[1].split("```")[0]
+
+    lines = re.findall(r"^  (\w+) (?:\|\||\|o)--o[{|] (\w+) : (\w+)$", text, re.MULTILINE)
+    references = [
+        (key.column.table.name, table.name, key.parent.name)
+        for table in schema.metadata.tables.values()
+        for key in table.foreign_keys
+    ]
+    assert sorted(lines) == sorted(references)
+    assert set(re.findall(r"^    text (\w+) PK", text, re.MULTILINE)) == {
+        column.name for table in schema.metadata.tables.values() for column in table.primary_key.columns
+    }
+
+
+def test_units_stand_beside_the_types():
+    text = "\n".join(dictionary())
+
+    assert "| `recovery_seconds` | float (seconds) |" in text
+    assert "| `failure_rate` | float (rate, 0 to 1) |" in text
+    assert "| `failed` | integer |" in text
+
+
+def test_an_example_is_the_view_s_own_on_several_lines():
+    text = " ".join("\n".join(dictionary()).split())
+
+    assert all(f"```sql {' '.join(view.example.split())}; ```" in text for view in VIEWS)
+
+
+def test_the_dictionary_in_the_docs_is_the_one_that_the_command_prints():
+    assert "\n".join(dictionary()) + "\n" == DOCS.read_text("utf-8"), "stale: run `make docs`"
 
 
 def test_the_command_prints_it(capsys, monkeypatch):
