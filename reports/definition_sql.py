@@ -90,7 +90,8 @@ _BATCH_TIMING = f"""WITH ranked AS (
     row_number() OVER (ORDER BY b.duration_seconds) - 1 AS place, count(*) OVER () - 1 AS top,
     row_number() OVER (ORDER BY b.gap_seconds NULLS LAST) - 1 AS gap_place, count(b.gap_seconds) OVER () - 1 AS gap_top
   FROM batch_runs AS b {_in_week("b.started_at")}
-  WHERE b.duration_seconds IS NOT NULL
+  WHERE b.duration_seconds IS NOT NULL AND b.plan_key IN (
+    SELECT f.plan_key FROM job_attempts AS f {_in_week("f.started_at")} WHERE f.attempt = 1)
 )
 SELECT count(*) AS batches,
   {_quantile(0.5, "duration_seconds")} AS p50_seconds,
@@ -175,16 +176,14 @@ FROM (
   WHERE {_IS_FINISHED}
 ) AS t"""
 
-_FAILURES = f"""SELECT t.*, CASE WHEN t.first_seen_at >= w.starts_at THEN 1 ELSE 0 END AS is_new
-FROM (
-  SELECT f.template_id, min(f.template) AS template, count(*) AS count,
-    count(DISTINCT f.project_id || '/' || f.component_id) AS components,
-    (SELECT min(e.started_at) FROM failures AS e WHERE e.template_id = f.template_id) AS first_seen_at,
-    max(f.started_at) AS last_seen_at
-  FROM failures AS f {_in_week("f.started_at")}
-  GROUP BY f.template_id
-) AS t JOIN weeks AS w ON w.time_zone = :time_zone AND w.week = :week
-ORDER BY is_new DESC, t.count DESC, t.last_seen_at DESC, t.template_id"""
+_FAILURES = """SELECT f.template_id, min(f.template) AS template,
+  count(*) FILTER (WHERE f.started_at >= w.starts_at) AS count,
+  count(DISTINCT CASE WHEN f.started_at >= w.starts_at THEN f.project_id || '/' || f.component_id END) AS components,
+  min(f.started_at) AS first_seen_at, max(f.started_at) AS last_seen_at,
+  min(CASE WHEN f.started_at >= w.starts_at THEN 1 ELSE 0 END) AS is_new
+FROM failures AS f JOIN weeks AS w ON w.time_zone = :time_zone AND w.week = :week AND f.started_at < w.ends_at
+GROUP BY f.template_id HAVING max(f.started_at) >= max(w.starts_at)
+ORDER BY is_new DESC, count DESC, last_seen_at DESC, f.template_id"""
 
 # An instant seven days after another is the one thing that the two databases say differently.
 _AFTER_7_DAYS = {

@@ -95,6 +95,7 @@ job_attempts = Table(
     ForeignKeyConstraint(["last_snapshot_id"], ["snapshots.snapshot_id"]),
     Index(None, "project_id", "plan_id", "component_id"),
     Index(None, "project_id", "component_id", "started_at"),
+    Index(None, "project_id", "started_at"),
     Index(None, "started_at"),
     comment="A row is one deployment of a component in a plan; a redeployment adds a row, the earlier stays for ever.",
 )
@@ -248,6 +249,6 @@ failures = Table(
     col.of_plan(),
     Index(None, "project_id", "plan_id"),
     Index(None, "project_id", "started_at"),
-    Index(None, "template_id", "project_id", "started_at"),
+    Index(None, "project_id", "template_id", "started_at"),
     comment="A row is one failed attempt or failed rollback, and what its message has in common with others.",
 )

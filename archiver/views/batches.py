@@ -73,7 +73,8 @@ WHERE {written["components"]} > 0"""
 BATCH_RUNS = View(
     name="batch_runs",
     grain="A row is the first pass of one batch of a plan: the first attempts of the components that were there "
-    "when it started.",
+    "when it started. A plan is found by index, a batch's start is not: name plans, as in the example, where a span of "
+    "time is asked for.",
     columns=(
         ViewColumn("batch_run_key", TEXT, "Stable key of the row: plan key and batch"),
         ViewColumn("plan_key", TEXT, "The plan's row in `plans`"),
@@ -98,8 +99,9 @@ BATCH_RUNS = View(
         ),
         ViewColumn("is_finished", BOOLEAN, "Whether each component has a first attempt that is over, times possible"),
     ),
-    question="Which batch of each release took longest?",
-    example="SELECT plan_name, batch, duration_seconds FROM batch_runs AS b WHERE duration_seconds = "
-    "(SELECT max(o.duration_seconds) FROM batch_runs AS o WHERE o.plan_key = b.plan_key)",
+    question="How long did each batch of one day's releases take?",
+    example="SELECT plan_name, batch, duration_seconds, gap_seconds FROM batch_runs WHERE plan_key IN "
+    "(SELECT plan_key FROM job_attempts WHERE attempt = 1 AND started_at >= '2026-11-16' AND started_at < '2026-11-17')"
+    " ORDER BY plan_name, batch",
     query=_batch_runs,
 )

@@ -5,15 +5,10 @@ from archiver.views.weekly import COVERAGE_COLUMN, NIGHT_COLUMNS, week_columns, 
 from archiver.views.words import BOOLEAN, INSTANT, INTEGER, TEXT, Dialect, View, ViewColumn
 
 
-def _of_template(value: str) -> str:
-    """Return a value of all failures of the template of `v`, whenever they were."""
-    return f"""(
-    SELECT {value} FROM failures AS f WHERE f.project_id = v.project_id AND f.template_id = v.template_id)"""
-
-
 def _failure_templates(dialect: Dialect) -> str:
-    first_seen_at = _of_template("min(f.started_at)")
-    events = f"""SELECT f.template_id, f.component_id, f.started_at FROM failures AS f
+    first_seen_at = """(
+    SELECT min(f.started_at) FROM failures AS f WHERE f.project_id = v.project_id AND f.template_id = v.template_id)"""
+    events = f"""SELECT f.template_id, f.template, f.component_id, f.started_at FROM failures AS f
 WHERE f.project_id = w.project_id AND {in_week("f.started_at")}"""
     return weekly_query(
         dialect,
@@ -21,9 +16,9 @@ WHERE f.project_id = w.project_id AND {in_week("f.started_at")}"""
         group="template_id",
         events=events,
         counts={"count": "count(*)", "components": "count(DISTINCT component_id)"},
-        measures={"last_seen_at": "max(started_at)"},
+        measures={"template": "min(template)", "last_seen_at": "max(started_at)"},
         said={
-            "template": _of_template("min(f.template)"),
+            "template": "v.template",
             "count": "v.count",
             "components": "v.components",
             "first_seen_at": first_seen_at,

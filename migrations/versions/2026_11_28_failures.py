@@ -63,13 +63,16 @@ def upgrade():
         sa.PrimaryKeyConstraint("failure_key", name=op.f("pk_failures")),
         comment="A row is one failed attempt or failed rollback, and what its message has in common with others.",
     )
+    # What a week of one project asks for, however many other projects there are.
+    op.create_index(op.f("ix_job_attempts_project_id_started_at"), "job_attempts", ["project_id", "started_at"])
     op.create_index(op.f("ix_failures_project_id_plan_id"), "failures", ["project_id", "plan_id"])
     op.create_index(op.f("ix_failures_project_id_started_at"), "failures", ["project_id", "started_at"])
     op.create_index(
-        op.f("ix_failures_template_id_project_id_started_at"), "failures", ["template_id", "project_id", "started_at"]
+        op.f("ix_failures_project_id_template_id_started_at"), "failures", ["project_id", "template_id", "started_at"]
     )
 
 
 def downgrade():
     """Undo it."""
+    op.drop_index(op.f("ix_job_attempts_project_id_started_at"), "job_attempts")
     op.drop_table("failures")
