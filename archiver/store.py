@@ -15,7 +15,7 @@ from archiver.history import PlanHistory
 from archiver.labelling import label_plans
 from archiver.mapping import Row, epoch_ms, key_of
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
-from archiver.sights import CLOSE, EXTEND, MOVES
+from archiver.sight_times import CLOSE, EXTEND, MOVES
 from archiver.writing import upsert
 
 _TICK = timedelta(milliseconds=1)
