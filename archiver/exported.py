@@ -7,6 +7,7 @@ from sqlalchemy import Column, ColumnElement, Table, case, func, select
 
 from archiver.schema import (
     components,
+    failures,
     fetch_failures,
     job_attempts,
     nights,
@@ -60,6 +61,7 @@ EXPORTED = (
         "as in the reports",
     ),
     _by(rollbacks, "started_at", "its start"),
+    _by(failures, "started_at", "the start of what failed"),
     _by(status_changes, "observed_at", "when it was observed"),
     _by(runs, "started_at", "its start"),
     _by(nights, "night_date", "the night"),

@@ -35,8 +35,8 @@ def test_it_says_what_it_wrote(archive, export):
 
     assert (code, err) == (0, "")
     assert "job_attempts                     2 rows       1 partitions" in out
-    assert out.splitlines()[-1] == "data: 7 partitions, 7 of them written, 0 unchanged, 0 removed"
-    assert again[1].splitlines()[-1] == "data: 7 partitions, 0 of them written, 7 unchanged, 0 removed"
+    assert out.splitlines()[-1] == "data: 8 partitions, 8 of them written, 0 unchanged, 0 removed"
+    assert again[1].splitlines()[-1] == "data: 8 partitions, 0 of them written, 8 unchanged, 0 removed"
 
 
 def test_weeks_are_those_of_the_settings(archive, export, monkeypatch):
