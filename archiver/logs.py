@@ -2,9 +2,21 @@
 
 import logging
 import sys
+import unicodedata
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+
+def printable(text: str) -> str:
+    """Write control and format characters out, as `\\x1b`: a terminal would obey them."""
+    return "".join(ascii(char)[1:-1] if unicodedata.category(char)[0] == "C" else char for char in text)
+
+
+def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Show control and format characters instead of sending them to a terminal: names come from elsewhere."""
+    return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def configure(log_format: str, level: int = logging.INFO) -> None:
@@ -14,8 +26,11 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.JSONRenderer() if is_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
     ]
+    if is_json:
+        processors.append(structlog.processors.JSONRenderer())
+    else:
+        processors += [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -5,6 +5,7 @@ from datetime import datetime
 from textwrap import wrap
 
 from archiver.health import ProjectStatus, Run, Status
+from archiver.logs import printable
 from archiver.status import GROWTH_DAYS
 
 _WIDTH = 80
@@ -117,6 +118,7 @@ def _line(label: str, told: str) -> list[str]:
 
 
 def _cut(line: str) -> str:
+    line = printable(line)
     return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 2]} …"
 
 

@@ -194,6 +194,7 @@ def check(config: Config = None) -> None:
     from archiver.archive import open_reader
     from archiver.audit import findings
     from archiver.database import connected
+    from archiver.logs import printable
     from archiver.settings import load_settings
 
     settings = load_settings(config)
@@ -203,7 +204,7 @@ def check(config: Config = None) -> None:
         with connected(open_reader(url, settings.database_schema), url) as connection:
             for finding in findings(connection):
                 count += 1
-                typer.echo(finding)
+                typer.echo(printable(finding))
     except DatabaseDamagedError as damage:
         count += 1
         typer.echo(f"{damage}: restore a backup, nothing more can be read")

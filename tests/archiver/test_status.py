@@ -216,6 +216,15 @@ def test_a_failed_plan_is_told_with_its_cause_and_how_often(told):
     assert lines(told)[at + 1] == f"{' ' * 14}deploy_info: no answer"
 
 
+def test_a_name_can_not_command_the_terminal(told):
+    told.ran("partial", failed=["red\x1b[31m\x9b\u202e"])
+
+    shown = lines(told)
+
+    assert all(line.isprintable() for line in shown)
+    assert any("red\\x1b[31m\\x9b\\u202e" in line for line in shown)
+
+
 def test_a_plan_that_did_not_fail_in_the_latest_run_is_not_told(told):
     told.ran("partial", failed=["a"])
     told.clock.set(FIRST_NIGHT + 24 * HOUR)

@@ -1,0 +1,43 @@
+"""The log: what names hold does nothing to a terminal and forges no line."""
+
+import json
+
+import pytest
+import structlog
+
+from archiver.logs import configure
+
+HOSTILE = "red\x1b[31m\nforged\r\x9b31m\u202eright"
+
+
+@pytest.fixture
+def logged(capsys):
+    """Return a function that logs a value, and gives what stands on standard error."""
+
+    def call(log_format, value):
+        configure(log_format)
+        structlog.get_logger().warning("a.thing_happened", name=value)
+        return capsys.readouterr().err
+
+    yield call
+    structlog.reset_defaults()
+
+
+def test_control_characters_are_shown_and_one_event_is_one_line(logged):
+    line = logged("text", HOSTILE)
+
+    assert line.endswith("\n")
+    assert line[:-1].isprintable()
+    assert "\\x1b[31m" in line
+
+
+def test_other_letters_are_left_alone(logged):
+    assert "name=münchen-發布" in logged("text", "münchen-發布")
+
+
+def test_json_lines_hold_the_value_as_it_is(logged):
+    line = logged("json", HOSTILE)
+
+    assert json.loads(line)["name"] == HOSTILE
+    assert line.isascii()
+    assert line.count("\n") == 1
