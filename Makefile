@@ -1,11 +1,12 @@
-# make setup | demo | test | check | docs | test-faults | test-browser | audit | soak. WHEELS=DIR installs from a folder of wheels, without a network.
+# make setup | demo | test | check | docs | test-faults | test-browser | test-install | audit | soak.
+# WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults test-browser audit soak check docs lock clean
+.PHONY: setup setup-test demo test test-faults test-browser test-install audit soak check docs lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -39,7 +40,7 @@ demo: setup
 # PostgreSQL tests need a server (see README, "Tests").
 test: setup-test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/browser tests
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/browser --ignore tests/install tests
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report)
 
 # The fault battery: kills, full disks, restarts, an API that fails; an independent checker after every case.
@@ -53,6 +54,11 @@ test-browser: setup-test
 # The long run of it: SOAK_MINUTES (20) of kills and random faults, and a table of rounds, kills and losses.
 soak: setup-test
 	$(BIN)/python tests/faults/soak.py
+
+# The wheel in an empty environment, and the upgrade of the first schema. ARCHIVER_TEST_INSTALL=whole downloads all that
+# the lock names and installs it without a network; otherwise the tests' own dependencies are borrowed.
+test-install: setup-test
+	$(BIN)/python -m pytest tests/install
 
 # Known vulnerabilities of what the lock names. Says loudly what the index could not tell; AUDIT=strict makes that fail.
 audit: setup-test
