@@ -16,6 +16,8 @@ from archiver.archive import open_archive, open_reader
 from archiver.clock import ManualClock, SystemClock
 from archiver.errors import ArchiverError, DatabaseError
 from archiver.files import make_folder, write_file
+from archiver.labelling import apply_rules
+from archiver.labels import read_rules
 from archiver.logs import configure
 from archiver.nightly import archive_all, exit_code
 from archiver.schema import job_attempts, nights, plans, rollbacks
@@ -25,6 +27,41 @@ from archiver.simulator import Simulator, build_history, serve
 SEED = 7
 WEEKS = 8
 _NIGHT = time(2, 15, tzinfo=UTC)
+_LABELS = """\
+# The demo's labels: archiver labels apply labels.toml (see labels.example.toml). What has no team stays unlabelled.
+
+[[labels]]
+environment = "production"
+
+[[labels]]
+component = "shop-*"
+project_name = "Web shop"
+team = "storefront"
+
+[[labels]]
+component = "bank-*"
+project_name = "Bank"
+team = "banking"
+
+[[labels]]
+component = "*-worker"
+team = "platform"
+
+[[labels]]
+component = "*-gateway"
+team = "platform"
+tier = "gold"
+
+[[labels]]
+component = "*-payments"
+team = "payments"
+tier = "gold"
+
+[[labels]]
+component = "*-checkout"
+team = "payments"
+tier = "gold"
+"""
 
 
 def last_monday(now: datetime, *, weeks_on: int = 0) -> datetime:
@@ -44,13 +81,15 @@ def run_demo(directory: Path) -> Iterator[str]:
     name = f"{year}-W{week:02d}"
     configure("text", logging.WARNING)  # a person watches; what each night did is in the archive
     make_folder(directory)
+    labels = directory / "labels.toml"
+    write_file(labels, _LABELS.encode())
     archive = (directory / f"archive-{name}.db").resolve()
     url = f"sqlite:///{archive}"
     if archive.exists() and _is_finished(url, ends_at.date()):
         yield f"found the finished archive of the {WEEKS} weeks up to {name}: nothing to archive"
     else:
         yield f"archiving {WEEKS} weeks of simulated nights, up to {name} ..."
-        night_count = asyncio.run(_archive_nights(url, ends_at))
+        night_count = asyncio.run(_archive_nights(url, ends_at, labels))
         yield f"archived {night_count} nights from a simulated ServiceStage on loopback"
     counts = ", ".join(f"{count:,} {noun}" for noun, count in _count_rows(url))
     config = directory / "archiver.toml"
@@ -74,8 +113,8 @@ def _is_finished(url: str, last_night: date) -> bool:
         return 0 < connection.execute(listed).scalar_one() == connection.execute(served).scalar_one()
 
 
-async def _archive_nights(url: str, ends_at: datetime) -> int:
-    """Archive night after night with a clock that jumps; return how many nights there were."""
+async def _archive_nights(url: str, ends_at: datetime, labels: Path) -> int:
+    """Archive night after night with a clock that jumps, labelled by a file; return how many nights there were."""
     history = build_history(SEED, ends_at=ends_at, weeks=WEEKS)
     clock = ManualClock(history.starts_at)
     async with serve(Simulator(history, now=clock.now)) as base_url:
@@ -87,6 +126,8 @@ async def _archive_nights(url: str, ends_at: datetime) -> int:
             requests_per_second=0,
         )
         engine, revision = open_archive(settings)
+        with engine.begin() as connection:
+            apply_rules(connection, read_rules(labels), clock.now())
         first = history.starts_at.date() + timedelta(days=1)
         night = datetime.combine(_next_night(engine, len(history.project_ids), first), _NIGHT)
         night_count = 0

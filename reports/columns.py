@@ -7,7 +7,9 @@ from datetime import datetime
 import pandas as pd
 
 INSTANT = "datetime64[ms, UTC]"
+# What may be asked for by `--by` and `--where`; a project's name only says what `project` groups by.
 LABELS = ("team", "environment", "tier")
+ALL_LABELS = ("project_name", *LABELS)
 
 Contract = Mapping[str, str]
 
@@ -41,14 +43,14 @@ PLACE_LABELS: Contract = {
     "plan_id": "str",
     "component_id": "str",
     "batch": "Int64",
-    **dict.fromkeys(LABELS, "str"),
+    **dict.fromkeys(ALL_LABELS, "str"),
 }
 
 # What proves a row: the bodies that first and last showed it.
 PROOF: Contract = {"first_snapshot_id": "str", "last_snapshot_id": "str"}
 
-# An attempt beside its plan's name, the vendor's word on it, and its proof.
-PROVEN_ATTEMPTS: Contract = {**ATTEMPTS, "name": "str", "job_status": "str", **PROOF}
+# An attempt beside its project's and its plan's name, the vendor's word on it, and its proof.
+PROVEN_ATTEMPTS: Contract = {**ATTEMPTS, "project_name": "str", "name": "str", "job_status": "str", **PROOF}
 
 # A row is one rollback job of a component in a plan.
 ROLLBACKS: Contract = {

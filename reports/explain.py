@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from reports.batch_timing import finished_passes
-from reports.columns import Frames
+from reports.columns import ALL_LABELS, Frames
 from reports.delivery import is_change_failure, is_rework
 from reports.errors import UsageError
 from reports.groups import Selection, matching
@@ -22,17 +22,17 @@ _ROW = ["counts_in", "week", *PLAN, "plan_name", "component_id", "component", "b
 
 # The columns of each grain; `with_proofs` adds the run and hash of each snapshot, and if its body was pruned.
 ATTEMPT_COLUMNS = [
-    *(*_ROW, "attempt", "job_id", "version", "creator", "action", "job_status", "outcome"),
+    *(*_ROW, "attempt", "job_id", "version", "creator", "action", *ALL_LABELS, "job_status", "outcome"),
     *("started_at", "is_start_inferred", "ended_at", "duration_seconds", *_PROOF),
 ]
 RELEASE_COLUMNS = [
-    *(*_ROW, "attempts", "job_id", "version", "creator", "action", "job_status", "outcome"),
+    *(*_ROW, "attempts", "job_id", "version", "creator", "action", *ALL_LABELS, "job_status", "outcome"),
     *("started_at", "is_start_inferred", "ended_at", "rolled_back", "rollbacks", "rollbacks_failed"),
     *("recovery_seconds", "rollback_job_id", "rollback_outcome", "rollback_started_at", "rollback_ended_at"),
     *(*_PROOF, *(f"rollback_{name}" for name in _PROOF)),
 ]
 BATCH_COLUMNS = [
-    *("counts_in", "week", *PLAN, "plan_name", "batch", "creator", "action", "components", "failed"),
+    *("counts_in", "week", *PLAN, "plan_name", "batch", "creator", "action", *ALL_LABELS, "components", "failed"),
     *("started_at", "ended_at", "duration_seconds", "gap_seconds"),
     *(f"{end}_{name}" for end in ("opening", "closing") for name in ("component_id", "attempt", "job_id", *_PROOF)),
 ]
@@ -95,7 +95,9 @@ def _releases(frames: Frames, selection: Selection, within_days: int | None) -> 
     told |= {name: f"rollback_{name}" for name in ("outcome", "started_at", "ended_at", *_PROOF)}
     releases = releases.join(deciding[list(told)].rename(columns=told))
     last = frames.attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE, keep="last")
-    last = last.rename(columns={"name": "plan_name"})[[*PLACE, "plan_name", "job_id", "job_status", *_PROOF]]
+    last = last.rename(columns={"name": "plan_name"})[
+        [*PLACE, "project_name", "plan_name", "job_id", "job_status", *_PROOF]
+    ]
     releases = matching(releases.merge(last, on=PLACE, how="left"), selection)
     return releases[releases["outcome"].isin(_FINISHED)]
 
@@ -112,8 +114,15 @@ def _batches(frames: Frames, selection: Selection) -> pd.DataFrame:
         passes = passes.merge(attempts[[*BATCH, *named]].rename(columns=named), on=BATCH, how="left")
         passes[f"{end}_attempt"] = passes[f"{end}_attempt"].astype("int64")
     names = frames.attempts[[*PLAN, "name"]].drop_duplicates(PLAN).rename(columns={"name": "plan_name"})
-    passes = passes.merge(names, on=PLAN, how="left")
+    passes = passes.merge(names, on=PLAN, how="left").merge(_shared_project_names(frames), on=BATCH, how="left")
     return _sorted(passes, pd.Series(data=True, index=passes.index), BATCH_COLUMNS)
+
+
+def _shared_project_names(frames: Frames) -> pd.DataFrame:
+    """Return for each batch the project's name that all of its attempts have; missing where there is no such one."""
+    named = frames.attempts.groupby(BATCH, dropna=False)["project_name"]
+    different = named.nunique(dropna=False)
+    return named.first().where(different == 1).astype("str").reset_index()
 
 
 def _sorted(rows: pd.DataFrame, is_above: "pd.Series[bool]", columns: list[str]) -> pd.DataFrame:
@@ -158,6 +167,7 @@ _READ: Mapping[str, str] = {
     "attempt": "attempt",
     "job_id": "job",
     "outcome": "outcome",
+    **{label: label for label in ALL_LABELS},
     "opening_component_id": "opened by",
     "closing_component_id": "closed by",
     "rollback_job_id": "rollback",
@@ -190,12 +200,12 @@ def for_reading(rows: pd.DataFrame) -> pd.DataFrame:
 
     Needs rows that `with_proofs` completed.
 
-    The project is left out where there is only one, a release's job where it has a rollback's to show.
+    The project is left out where there is only one, a label where no row has it, a release's job where it has a
+    rollback's to show.
     """
     columns = {}
     for name, head in _READ.items():
-        is_needless = (name == "project_id" and rows[name].nunique() < 2) or (name == "job_id" and "attempts" in rows)
-        if name not in rows or is_needless:
+        if name not in rows or _is_needless(name, rows):
             continue
         values = rows[name]
         if name == "started_at":
@@ -208,3 +218,9 @@ def for_reading(rows: pd.DataFrame) -> pd.DataFrame:
             values = values + is_pruned.map({True: " pruned", False: ""}).astype("str")
         columns[head] = values
     return pd.DataFrame(columns)
+
+
+def _is_needless(name: str, rows: pd.DataFrame) -> bool:
+    if name in ALL_LABELS:
+        return bool(rows[name].isna().all())
+    return (name == "project_id" and rows[name].nunique() < 2) or (name == "job_id" and "attempts" in rows)

@@ -9,10 +9,10 @@ from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, sel
 
 from archiver import schema
 from reports.columns import (
+    ALL_LABELS,
     ATTEMPTS,
     COMPONENTS,
     INSTANT,
-    LABELS,
     NIGHTS,
     PLACE_LABELS,
     ROLLBACKS,
@@ -56,11 +56,11 @@ def frames_of(
     because a release's outcome, and a batch's first pass, may lie outside it.
     """
     touched = _touched_plans(window, archive)
-    stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *LABELS}}
+    stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *ALL_LABELS}}
     attempts = archive.facts(_select_attempts(touched, stored), _attempts.c.plan_key, stored)
     attempts = attempts.merge(load_names(archive), on=["project_id", "component_id"], how="left")
     # An attempt stays in the place it was first seen in, and has that place's labels.
-    place = [name for name in PLACE_LABELS if name not in LABELS]
+    place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
     attempts = attempts.merge(load_labels(archive, touched), on=place, how="left")
     return Frames(
         attempts=conform(attempts, attempt_columns),
@@ -151,7 +151,7 @@ def load_names(archive: Reading) -> pd.DataFrame:
 
 def load_labels(archive: Reading, touched: Select[Any]) -> pd.DataFrame:
     places, labels = schema.components, schema.component_labels
-    columns = [(labels if name in LABELS else places).c[name] for name in PLACE_LABELS]
+    columns = [(labels if name in ALL_LABELS else places).c[name] for name in PLACE_LABELS]
     query = select(*columns).join(labels, labels.c.component_key == places.c.component_key)
     return archive.facts(query.where(places.c.plan_key.in_(touched)), places.c.plan_key, PLACE_LABELS)
 

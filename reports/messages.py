@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, literal, null, select
 from archiver import schema
 from archiver.failures import KINDS, FailureKind, failed_rows, template_of
 from archiver.masking import template_id
-from reports.columns import FAILURES, LABELS, PLACE_LABELS, Contract, conform
+from reports.columns import ALL_LABELS, FAILURES, LABELS, PLACE_LABELS, Contract, conform
 from reports.frames import load_labels, load_names
 from reports.reading import Reading
 from reports.window import Window
@@ -28,7 +28,7 @@ def load_failures(archive: Reading, window: Window) -> pd.DataFrame:
     failures = pd.concat([_failures(kind, archive, window) for kind in KINDS], ignore_index=True)
     failures = _with_templates(failures)
     failures = failures.merge(load_names(archive), on=["project_id", "component_id"], how="left")
-    place = [name for name in PLACE_LABELS if name not in LABELS]
+    place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
     labels = load_labels(archive, select(schema.plans.c.plan_key))
     return conform(failures.merge(labels, on=place, how="left"), FAILURES)
 

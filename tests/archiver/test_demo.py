@@ -28,7 +28,14 @@ def facts(path):
                 {name: value for name, value in row.items() if name not in by_chance}
                 for row in connection.execute(select(table).order_by(*table.primary_key.columns)).mappings()
             ]
-            for table in (schema.plans, schema.components, schema.job_attempts, schema.rollbacks, schema.snapshots)
+            for table in (
+                schema.plans,
+                schema.components,
+                schema.component_labels,
+                schema.job_attempts,
+                schema.rollbacks,
+                schema.snapshots,
+            )
         }
 
 
@@ -45,6 +52,8 @@ def test_the_demo_archives_its_nights_and_writes_the_report(tmp_path):
     with open_reader(f"sqlite:///{archive}", "").connect() as connection:
         nights = connection.execute(select(schema.nights)).mappings().all()
         assert [row["state"] for row in nights] == ["done"] * 14
+        teams = set(connection.execute(select(schema.component_labels.c.team)).scalars())
+    assert {"storefront", "payments"} <= teams
 
     before = hashlib.sha256(archive.read_bytes()).hexdigest()
     again = list(demo.run_demo(tmp_path / "demo"))
@@ -54,12 +63,14 @@ def test_the_demo_archives_its_nights_and_writes_the_report(tmp_path):
     assert sorted(path.name for path in (tmp_path / "demo").iterdir()) == [
         "archive-" + week + ".db",
         "archiver.toml",
+        "labels.toml",
         "report",
     ]
 
 
 def test_a_demo_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
     ends_at = demo.last_monday(SystemClock().now())
+    (labels := tmp_path / "labels.toml").write_text(demo._LABELS, "utf-8")
     stopped, whole = tmp_path / "stopped.db", tmp_path / "whole.db"
     calls = 0
 
@@ -72,11 +83,11 @@ def test_a_demo_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo, "archive_all", stop_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at))
-    assert asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at)) == 4
+        asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at, labels))
+    assert asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at, labels)) == 4
     monkeypatch.undo()
     monkeypatch.setattr(demo, "WEEKS", 1)
-    assert asyncio.run(demo._archive_nights(f"sqlite:///{whole}", ends_at)) == 7
+    assert asyncio.run(demo._archive_nights(f"sqlite:///{whole}", ends_at, labels)) == 7
 
     assert facts(stopped) == facts(whole)
 

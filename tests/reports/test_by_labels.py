@@ -20,10 +20,13 @@ from archiver.viewing import refresh_views
 from archiver.views import TABLES as VIEWS
 from reports import cli
 from reports.batch_timing import batch_timing
+from reports.columns import PROVEN_ATTEMPTS, PROVEN_ROLLBACKS
 from reports.delivery import delivery
+from reports.explain import TABLES, explain
 from reports.failure_rates import failure_rates
-from reports.frames import load_frames
+from reports.frames import frames_of, load_frames
 from reports.groups import Selection, parse_where
+from reports.reading import reading
 from reports.releases import batch_passes, component_releases
 from reports.rollbacks import rollback_rates
 from reports.tables import records
@@ -198,3 +201,20 @@ def test_the_views_label_releases_and_batches_as_the_reports_do(engine):
         expected = Counter(tuple(row[column] for column in columns) for row in records(told[name]))
         assert Counter(tuple(row[column] for column in columns) for row in seen[name]) == expected
         assert len({row["team"] for row in seen[name]}) == 3
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_rows_behind_a_figure_say_their_labels(engine, table):
+    rows = random_archive(502)
+    save(engine, **rows)
+    label(engine, [*RULES, LabelRule(project="p1", labels={"project_name": "Shop"})])
+
+    with reading(engine) as archive:
+        proven = frames_of(archive, WINDOW, attempt_columns=PROVEN_ATTEMPTS, rollback_columns=PROVEN_ROLLBACKS)
+    told = records(explain(proven, Selection(WINDOW), table))
+
+    for row in told:
+        assert row["project_name"] == ("Shop" if row["project_id"] == "p1" else None)
+        if "component_id" in row:
+            assert {name: row[name] for name in ("team", "environment", "tier")} == labels_of(row)
+    assert len({row["team"] for row in told}) > 1

@@ -52,7 +52,7 @@ def with_bodies(archive):
     for name in ("attempts", "rollbacks"):
         for number, row in enumerate(proven.get(name, ())):
             bodies = {"first_snapshot_id": f"{name} {number} first", "last_snapshot_id": f"{name} {number} last"}
-            proven[name][number] = {"name": None, "job_status": "WORD", **bodies} | row
+            proven[name][number] = {"name": None, "project_name": None, "job_status": "WORD", **bodies} | row
     return proven
 
 
