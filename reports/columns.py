@@ -107,6 +107,9 @@ FAILURES: Contract = {
 # A row is one night that fell due for one project.
 NIGHTS: Contract = {"project_id": "str", "night_date": "datetime64[s]", "state": "str"}
 
+# A row is one project that was looked at, and when the newest run ended that did.
+LOOKS: Contract = {"project_id": "str", "ended_at": INSTANT}
+
 # A row is one attempt or rollback of a plan of which something was learnt since an instant, as known at one time.
 # `week_at` decides its week: an attempt's start, real or inferred; for a rollback that of the release it undid.
 # `first_run_kind` and `last_run_kind` are the kinds of the runs that brought its first and its last body.
@@ -177,7 +180,8 @@ def empty(contract: Contract) -> pd.DataFrame:
 class Frames:
     """What the archive knows of a window: every attempt, rollback and component of the plans it touches.
 
-    `last_run_ended_at` is when the newest run ended: what the archive can know at all.
+    `last_run_ended_at` is when the newest run ended: what the archive can know at all. `looked_at` is, by project, when
+    its newest run ended that looked and brought something home: complete or partial, and no import.
     """
 
     attempts: pd.DataFrame = field(default_factory=lambda: empty(ATTEMPTS))
@@ -185,3 +189,4 @@ class Frames:
     components: pd.DataFrame = field(default_factory=lambda: empty(COMPONENTS))
     nights: pd.DataFrame = field(default_factory=lambda: empty(NIGHTS))
     last_run_ended_at: datetime | None = None
+    looked_at: Mapping[str, datetime] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from reports.columns import (
     ATTEMPTS,
     COMPONENTS,
     INSTANT,
+    LOOKS,
     NIGHTS,
     PLACE_LABELS,
     ROLLBACKS,
@@ -75,7 +76,19 @@ def frames_of(
             .order_by(schema.runs.c.ended_at.desc())
             .limit(1)
         ),
+        looked_at=_load_looks(archive),
     )
+
+
+def _load_looks(archive: Reading) -> dict[str, datetime]:
+    runs = schema.runs
+    query = (
+        select(runs.c.project_id, func.max(runs.c.ended_at).label("ended_at"))
+        .where(runs.c.outcome.in_(("complete", "partial")), runs.c.kind != "import", archive.of_projects(runs))
+        .group_by(runs.c.project_id)
+    )
+    looks = archive.books(query, LOOKS).dropna()
+    return dict(zip(looks["project_id"], looks["ended_at"], strict=True))
 
 
 def _touched_plans(window: Window, archive: Reading) -> Select[Any]:

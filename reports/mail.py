@@ -6,7 +6,6 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reports.banner import banner
 from reports.page import charts_of
 from reports.tables import clean, markdown_text, percent_text
 from reports.weekly import WeeklyReport
@@ -31,8 +30,8 @@ def title_of(report: WeeklyReport) -> str:
 def message_text(report: WeeklyReport) -> str:
     """Return the first lines of the report as Markdown; no name in it pings anyone or is a link."""
     lines = []
-    if above := banner(report.week, report.as_of):
-        lines += [f"**{_chat(above)}**", ""]
+    if report.banner is not None:
+        lines += [f"**{_chat(report.banner)}**", ""]
     for heading, sentences in _sections(report):
         lines += [f"**{heading}**", "", *(f"- {_chat(sentence)}" for sentence in sentences), ""]
     return "\n".join(lines)
@@ -47,7 +46,7 @@ def mail_body(report: WeeklyReport) -> str:
     text: str = template.render(
         report=report,
         title=title_of(report),
-        banner=banner(report.week, report.as_of),
+        banner=report.banner,
         sections=_sections(report),
         charts=[(chart, Markup(chart.svg)) for chart in charts_of(report) if chart.name in _CHARTS],  # noqa: S704 - drawn here, its text escaped
     )
@@ -69,7 +68,7 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
         )
     if failed := headline["rollbacks_failed"]:
         wrong.append(f"{failed:,} rollback{'' if failed == 1 else 's'} failed.")
-    unknowns = [unknown for unknown in report.unknowns if unknown != banner(report.week, report.as_of)]
+    unknowns = [unknown for unknown in report.unknowns if unknown != report.banner]
     restated = [told["restated"]] if "restated" in told else []
     return [
         ("This week", [told["verdict"], f"Releases: {releases} ({told['before']}).", told["change"]]),

@@ -19,7 +19,7 @@ from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.page_tables import page_table
 from reports.quality import CHECKS
-from reports.tables import MINUS, NOTHING, percent_text, seconds_text
+from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
 from reports.verdict import Measure
 from reports.weekly import WeeklyReport
 
@@ -132,6 +132,7 @@ def _templates() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters |= {
+        "clean": clean,
         "percent": lambda value: NOTHING if value is None else percent_text(value),
         "points": _points,
         "seconds": lambda value: NOTHING if value is None else seconds_text(value),

@@ -159,4 +159,5 @@ def within(frames: Frames, window: Window) -> Frames:
         components=of_touched(frames.components),
         nights=frames.nights,
         last_run_ended_at=frames.last_run_ended_at,
+        looked_at=frames.looked_at,
     )

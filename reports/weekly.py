@@ -29,6 +29,7 @@ class WeeklyReport:
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     `breaks` names each week from which a definition is another than in the reports issued before, and that definition.
+    `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
     week: Week
@@ -43,6 +44,7 @@ class WeeklyReport:
     as_of: datetime | None = None
     restated: Restated | None = None
     breaks: tuple[tuple[str, str], ...] = ()
+    banner: str | None = None
 
     @property
     def last_date(self) -> date:
@@ -76,6 +78,7 @@ def weekly_report(
     tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
     headline = _headline(tables)
     sentences = _sentences(headline) | {"verdict": judged.sentence}
+    above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
     restated, breaks = None, tuple[tuple[str, str], ...]()
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
@@ -88,13 +91,14 @@ def weekly_report(
         result=_result(headline),
         headline=headline,
         sentences=sentences,
-        unknowns=tuple(_unknowns(headline, window.weeks[-1], as_of, tables["coverage-by-project"], recheck_days)),
+        unknowns=tuple(_unknowns(headline, above, tables["coverage-by-project"], recheck_days)),
         tables=tables,
         verdict=judged,
         settled=_settled(frames, window, as_of),
         as_of=as_of,
         restated=restated,
         breaks=breaks,
+        banner=above,
     )
 
 
@@ -103,6 +107,11 @@ def _breaks(restated: Restated, window: Window) -> tuple[tuple[str, str], ...]:
     after = [week.label for week in window.weeks if week.label > restated.week]
     first = after[0] if after else window.weeks[-1].label
     return tuple((first, name) for name in restated.redefined)
+
+
+def _projects_of(coverage: pd.DataFrame) -> list[str]:
+    """Return the projects of which a night was planned in the week."""
+    return list(coverage.loc[coverage["nights_planned"] > 0, "project_id"])
 
 
 def _settled(frames: Frames, window: Window, as_of: datetime | None) -> Verdict | None:
@@ -197,12 +206,10 @@ def _known(headline: Mapping[str, Any]) -> str:
     return f"Collected in part: {done:,} of {_count(planned, 'night')}{of_projects} archived in full."
 
 
-def _unknowns(
-    headline: Mapping[str, Any], week: Week, as_of: datetime | None, projects: pd.DataFrame, recheck_days: int
-) -> list[str]:
+def _unknowns(headline: Mapping[str, Any], above: str | None, projects: pd.DataFrame, recheck_days: int) -> list[str]:
     """Say what the numbers can't know, the week's own gaps first."""
     unknowns = []
-    if above := banner(week, as_of):
+    if above is not None:
         unknowns.append(above)
     if headline["coverage"] == "none" and headline["attempts"]:
         unknowns.append("What is shown for this week was seen on later nights; what was replaced before is lost.")

@@ -97,14 +97,17 @@ def failures(*rows):
     return _frame(rows, FAILURES)
 
 
-def frames(attempts=(), rollbacks=(), components=(), nights=(), last_run_ended_at=None):
-    """Return frames of row dicts."""
+def frames(attempts=(), rollbacks=(), components=(), nights=(), last_run_ended_at=None, looked_at=None):
+    """Return frames of row dicts; every project that has a night was looked at by the newest run, if not told."""
+    if looked_at is None and last_run_ended_at is not None:
+        looked_at = {row["project_id"]: last_run_ended_at for row in nights}
     return Frames(
         attempts=_frame(attempts, ATTEMPTS),
         rollbacks=_frame(rollbacks, ROLLBACKS),
         components=_frame(components, COMPONENTS),
         nights=_frame(nights, NIGHTS),
         last_run_ended_at=last_run_ended_at,
+        looked_at=looked_at or {},
     )
 
 

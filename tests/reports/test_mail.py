@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 import pytest
 from report_builders import UTC_ZONE, at, attempt, component, frames, night, rollback, week_47
 
-from reports.banner import banner
 from reports.mail import mail_body, message_text, title_of
 from reports.weekly import weekly_report
 
@@ -119,7 +118,7 @@ def test_the_mail_holds_its_charts_and_loads_nothing():
 def test_a_report_that_did_not_wait_for_the_last_night_says_so_above_all(as_of, words):
     report = report_of(attempt(), as_of=as_of)
 
-    sentence = banner(report.week, report.as_of)
+    sentence = report.banner
 
     if words is None:
         assert sentence is None
