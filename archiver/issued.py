@@ -77,6 +77,25 @@ def load_baseline(
     return None if row is None else Issued(row[0], row[1], row[2], json.loads(row[3]), row[4], row[5])
 
 
+def load_issued_versions(
+    connection: Connection, *, zone: str, since: str, until: str, projects: Sequence[str] | None, before: datetime
+) -> dict[str, Mapping[str, int]]:
+    """Return by week, of `since` <= week < `until`, the definition versions of the newest report issued on it.
+
+    Only of the same projects, and only those that knew less: `as_of` before `before`.
+    """
+    table = issued_reports
+    query = select(table.c.week, table.c.definition_versions).where(
+        table.c.time_zone == zone,
+        table.c.week >= since,
+        table.c.week < until,
+        table.c.as_of < before,
+        _is_of(projects),
+    )
+    oldest_first = (table.c.week, table.c.as_of, table.c.issued_at, table.c.issued_report_key)
+    return {row[0]: json.loads(row[1]) for row in connection.execute(query.order_by(*oldest_first))}
+
+
 def load_issued_weeks(
     connection: Connection, *, zone: str, projects: Sequence[str] | None, as_of: datetime | None = None
 ) -> dict[str, datetime]:

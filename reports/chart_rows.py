@@ -136,10 +136,11 @@ def timing_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collec
     return Rows(tuple(rows), f"The first {TIMING_BATCHES} of {len(batches)} batches." if more > 0 else "")
 
 
-def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str]) -> Rows:
+def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collection[str] = ()) -> Rows:
     """Return a row per component and week of `weeks` (week to coverage), for the components with most failures.
 
-    `level` is what the cell's colour says: a span of the failure rate, few, nothing or uncollected.
+    `level` is what the cell's colour says: a span of the failure rate, few, nothing or uncollected. The first
+    component's row speaks for all where a definition changed (`is_break`).
     """
     totals = table.groupby(["project_id", "component_id"])[["failed", "finished"]].sum()
     totals = totals[totals["finished"] > 0].sort_values(["failed", "finished"], ascending=False, kind="stable")
@@ -164,6 +165,7 @@ def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str]) -> Rows:
                     "place": place,
                     "week": week[5:],
                     "level": level,
+                    "is_break": place == 0 and week in breaks,
                     "count": count if row["finished"] else ("?" if level == "not collected" else ""),
                     "text": f"{clean(str(names[key]))}, {week}: {told}{', too few to say' * (level == 'too few')}",
                     "open": f"component={quote(key[1], safe='')}" if week == max(weeks) else "",

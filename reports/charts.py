@@ -22,10 +22,14 @@ def weekly_charts(report: WeeklyReport) -> tuple[Chart, ...]:
     rates, timing = tables["release-rates"], tables["batch-timing-by-week-batch"]
     weeks = {row["week"]: row["coverage"] for row in records(rates)}
     young = {row["week"] for row in records(tables["rollbacks"]) if row["provisional"]}
-    failed = rate_rows(rates, "failed", breaks=_breaks(report, "failure-rates", "release-failure-rates"))
+    failed = rate_rows(rates, "failed", breaks=_breaks(report, "release-failure-rates"))
     undone = rate_rows(rates, "rolled_back", provisional=young, breaks=_breaks(report, "rollbacks"))
     batches = timing_rows(timing, weeks, breaks=_breaks(report, "batch-timing"))
-    components = heat_rows(tables["component-weeks"], {week: weeks[week] for week in sorted(weeks)[-HEAT_WEEKS:]})
+    components = heat_rows(
+        tables["component-weeks"],
+        {week: weeks[week] for week in sorted(weeks)[-HEAT_WEEKS:]},
+        breaks=_breaks(report, "release-failure-rates"),
+    )
     plans = timeline_rows(tables["releases"], report.window.zone)
     drawn: tuple[tuple[Rows, Callable[[], Chart]], ...] = (
         (failed, lambda: _rate_chart("failure-rate", "Releases that failed in the end", failed)),
@@ -181,7 +185,7 @@ def _heat_chart(rows: Rows) -> Chart:
             tooltip=told,
         )
     )
-    drawn = alt.layer(cells, hatch, counts).properties(width=WIDTH, height=22 * row_count(rows))
+    drawn = alt.layer(cells, hatch, counts, *break_layers(rows)).properties(width=WIDTH, height=22 * row_count(rows))
     subtitle = [
         "In each cell: failed of finished releases; the colour is the rate.",
         "Grey, dashed: under 10 finished. Empty: none. ?: not collected.",

@@ -1,6 +1,6 @@
 """A weekly report made from the archive, with what it restates; and issued: kept in the archive as it went out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from archiver.archive import open_archive
 from archiver.database import first_line
 from archiver.errors import DatabaseError
-from archiver.issued import load_baseline, save_issued
+from archiver.issued import load_baseline, load_issued_versions, save_issued
 from archiver.schema import runs
 from archiver.settings import Settings
 from reports.changes import load_changes
@@ -46,10 +46,23 @@ def weekly_of(
 ) -> WeeklyReport:
     """Make the same report from what `now` has: the frames of its weeks, and FAILURES of all history up to its end."""
     zone = ZoneInfo(settings.timezone)
-    baseline = None
+    baseline, versions = None, dict[str, Mapping[str, int]]()
     if frames.last_run_ended_at is not None:
-        baseline = _baseline(engine, now, week_label(monday), zone, frames.last_run_ended_at)
-    return weekly_report(frames, monday, zone, recheck_days=settings.recheck_days, failures=failures, baseline=baseline)
+        week, before = week_label(monday), frames.last_run_ended_at
+        baseline = _baseline(engine, now, week, zone, before)
+        first = weekly_window(monday, zone).weeks[0].label
+        versions = load_issued_versions(
+            now.stored, zone=zone.key, since=first, until=week, projects=now.projects, before=before
+        )
+    return weekly_report(
+        frames,
+        monday,
+        zone,
+        recheck_days=settings.recheck_days,
+        failures=failures,
+        baseline=baseline,
+        issued=versions,
+    )
 
 
 def issue_weekly(

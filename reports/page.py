@@ -19,6 +19,7 @@ from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.page_tables import page_table
 from reports.quality import CHECKS
+from reports.shown import break_sentences
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
 from reports.verdict import Measure
 from reports.weekly import WeeklyReport
@@ -72,6 +73,7 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart]) -> str:
             sections=SECTIONS,
             tables={name: page_table(report, name) for name in sorted(names)},
             wrong=WRONG,
+            breaks=break_sentences(report),
             charts={chart.name: chart for chart in charts},
             stills={chart.name: _still(chart) for chart in charts},
             specs={chart.name: json.loads(chart.spec) for chart in charts},

@@ -15,7 +15,7 @@ from reports.definitions import DEFINITION_VERSIONS
 from reports.drawing import Chart
 from reports.page import charts_of, render_page
 from reports.restated import Restated
-from reports.shown import SHOWN_COMPONENTS, captions, shown
+from reports.shown import SHOWN_COMPONENTS, break_sentences, captions, shown
 from reports.tables import (
     MINUS,
     NOTHING,
@@ -104,6 +104,7 @@ def _markdown(report: WeeklyReport, charts: Sequence[Chart]) -> str:
             tables={name: shown(report, name) for name in captions(report)},
             captions=captions(report),
             charts=charts,
+            breaks=break_sentences(report),
             too_few=TOO_FEW,
             shown_components=SHOWN_COMPONENTS,
             component_count=len(report.tables["failure-rates-by-component"]),

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pandas as pd
@@ -86,6 +87,23 @@ def restated_since(baseline: Baseline, tables: Mapping[str, pd.DataFrame], windo
         redefined=tuple(
             name for name, version in DEFINITION_VERSIONS.items() if versions.get(name, version) != version
         ),
+    )
+
+
+def definition_breaks(issued: Mapping[str, Mapping[str, int]], window: Window) -> tuple[tuple[str, str], ...]:
+    """Return each week from which a definition is another than before, with its name, the earliest week first.
+
+    `issued` holds the definition versions of the reports issued on weeks of the window before its last, which this
+    report tells by today's. A week on which no report was issued belongs to the newer definition.
+    """
+    labels = [week.label for week in window.weeks]
+    told = [(week, issued[week]) for week in labels[:-1] if week in issued]
+    told += [(week, DEFINITION_VERSIONS) for week in labels[-1:]]
+    return tuple(
+        (labels[labels.index(week) + 1], name)
+        for (week, older), (_, newer) in pairwise(told)
+        for name in newer
+        if older.get(name, newer[name]) != newer[name]
     )
 
 

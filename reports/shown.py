@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from reports.definitions import DEFINITIONS
 from reports.tables import cell_text, plain
 from reports.weekly import WeeklyReport
 
@@ -34,6 +35,16 @@ RESTATED_CAPTIONS: Mapping[str, str] = {
     "restated-figures": "Figures that are told otherwise now",
     "restated-facts": "Attempts and rollbacks that are known otherwise now, and why",
 }
+
+
+def break_sentences(report: WeeklyReport) -> list[str]:
+    """Say from which week on the reports follow another definition, as the charts draw it."""
+    titles = {one.name: one.title for one in DEFINITIONS}
+    return [
+        f"From {week} on, reports follow a newer definition of {titles[name]}; those issued on weeks before it told "
+        "them by an older one. Here every week is told by the present one."
+        for week, name in report.breaks
+    ]
 
 
 def captions(report: WeeklyReport) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import pandas as pd
 from reports.banner import banner
 from reports.columns import FAILURES, Frames, empty
 from reports.composition import weekly_tables
-from reports.restated import Baseline, Restated, restated_sentence, restated_since
+from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
 from reports.statistics import rate_change
 from reports.tables import plain, records
 from reports.verdict import Verdict, verdict
@@ -28,7 +28,7 @@ class WeeklyReport:
     change, known and verdict, `unknowns` what they can't tell; `tables` the frames, named as their files are.
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
-    `breaks` names each week from which a definition is another than in the reports issued before, and that definition.
+    `breaks` names each week from which a definition is another than in the reports issued on those before.
     `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
@@ -65,9 +65,11 @@ def weekly_report(
     recheck_days: int,
     failures: pd.DataFrame | None = None,
     baseline: Baseline | None = None,
+    issued: Mapping[str, Mapping[str, int]] | None = None,
 ) -> WeeklyReport:
     """Make the report of the week that begins on `monday` from the frames of its weeks, and FAILURES of all history.
 
+    `baseline` is the issued report to compare it with, `issued` the definition versions of those on its weeks.
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
     so that the same archive gives the same report on any day. `reports rollbacks` tells it by now instead,
     and so can call a week settled that a report from an archive some nights behind still calls provisional.
@@ -79,10 +81,9 @@ def weekly_report(
     headline = _headline(tables)
     sentences = _sentences(headline) | {"verdict": judged.sentence}
     above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
-    restated, breaks = None, tuple[tuple[str, str], ...]()
+    restated = None
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
-        breaks = _breaks(restated, window)
         tables |= {"restated-figures": restated.figures, "restated-facts": restated.changes}
         sentences["restated"] = restated_sentence(restated)
     return WeeklyReport(
@@ -97,16 +98,9 @@ def weekly_report(
         settled=_settled(frames, window, as_of),
         as_of=as_of,
         restated=restated,
-        breaks=breaks,
+        breaks=definition_breaks(issued or {}, window),
         banner=above,
     )
-
-
-def _breaks(restated: Restated, window: Window) -> tuple[tuple[str, str], ...]:
-    """Return the first week that no report told by the older definition, with each definition that is another now."""
-    after = [week.label for week in window.weeks if week.label > restated.week]
-    first = after[0] if after else window.weeks[-1].label
-    return tuple((first, name) for name in restated.redefined)
 
 
 def _projects_of(coverage: pd.DataFrame) -> list[str]:

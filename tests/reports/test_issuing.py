@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -12,12 +12,15 @@ from pydantic import SecretStr
 from archiver import schema
 from archiver.clock import ManualClock
 from archiver.importing import import_saved
+from archiver.issued import save_issued
 from archiver.nightly import archive_all
 from archiver.pruning import horizons, prune
 from archiver.saved import Observation
-from archiver.settings import Settings
+from archiver.settings import Settings, load_settings
 from archiver.simulator import Simulator, build_history, serve
 from reports import cli
+from reports.definitions import DEFINITION_VERSIONS
+from reports.issuing import make_weekly
 
 ENDS_AT = datetime(2026, 11, 30, tzinfo=UTC)
 WEEK = "2026-W47"
@@ -195,6 +198,31 @@ async def test_a_report_of_the_week_after_tells_what_the_week_before_restates(to
     assert report["restated"]["week"] == WEEK
     assert {row["week"] for row in report["tables"]["restated-facts"]} <= {WEEK, "2026-W46"}
     assert report["restated"]["facts"] == len(report["tables"]["restated-facts"]) > 0
+
+
+async def test_a_definition_that_the_reports_of_earlier_weeks_had_otherwise_breaks_the_trend_there(told, monkeypatch):
+    """Two definitions were raised, one after W46 was issued and one after W47: each breaks where it was."""
+    versions = {**DEFINITION_VERSIONS, "rollbacks": 7, "delivery": 7}
+    for week, older in (("2026-W46", versions), ("2026-W47", versions | {"rollbacks": 1})):
+        with told.archive.engine.begin() as connection:
+            save_issued(
+                connection,
+                zone="UTC",
+                week=week,
+                projects=None,
+                as_of=told.clock.now() + timedelta(hours=1),
+                issued_at=told.clock.now(),
+                definition_versions=older,
+                report='{"tables": {}}',
+            )
+    for _ in range(7):
+        await told.one_more_night()
+
+    report = make_weekly(load_settings(None), date(2026, 11, 23), None, None)
+    as_of_then = make_weekly(load_settings(None), date(2026, 11, 23), None, told.clock.now() - timedelta(days=20))
+
+    assert report.breaks == (("2026-W47", "rollbacks"), ("2026-W48", "delivery"))
+    assert as_of_then.breaks == ()
 
 
 async def test_where_the_bodies_were_pruned_only_figures_are_compared(told):

@@ -246,12 +246,16 @@ def test_without_the_drawing_libraries_the_page_says_so_and_keeps_its_tables(mon
 
 
 def test_a_changed_definition_is_drawn_as_a_break():
-    report = replace(report_of(attempt()), breaks=(("2026-W46", "failure-rates"),))
+    report = replace(report_of(attempt()), breaks=(("2026-W46", "release-failure-rates"),))
 
     charts = {chart.name: chart for chart in charts_of(report)}
 
     assert "definition changed" in charts["failure-rate"].svg
+    assert charts["component-weeks"].svg.count("definition changed") == 1
     assert "definition changed" not in charts["rollbacks"].svg
+    assert "From 2026-W46 on, reports follow a newer definition of Failure rate of component releases" in render_page(
+        report, ()
+    )
 
 
 def test_a_chart_is_one_definition_for_the_picture_and_for_the_page():

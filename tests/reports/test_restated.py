@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from report_builders import UTC_ZONE
 
+from reports import restated
 from reports.columns import CHANGED_FACTS, conform
-from reports.restated import changed_facts
+from reports.restated import changed_facts, definition_breaks
 from reports.window import Window
 
 WINDOW = Window.of_weeks(date(2026, 11, 16), 4, UTC_ZONE)
@@ -80,3 +81,26 @@ def test_a_fact_that_moved_into_another_week_is_told_in_the_week_of_now():
     table = changed_facts(facts({}), facts(earlier), WINDOW, "2026-W47")
 
     assert table["week"].to_list() == ["2026-W46"]
+
+
+LABELS = [week.label for week in WINDOW.weeks]
+
+
+@pytest.mark.parametrize(
+    ("issued", "breaks"),
+    [
+        ({}, []),
+        ({0: 3, 1: 3, 2: 3}, []),
+        ({0: 2, 1: 2, 2: 3}, [2]),
+        ({0: 1, 1: 2, 2: 3}, [1, 2]),
+        ({0: 2}, [1]),  # nothing was issued on the weeks between: they belong to the newer definition
+        ({2: 2}, [3]),
+        ({3: 2}, []),  # what was issued on this very week is what this report restates
+    ],
+)
+def test_a_definition_breaks_after_each_week_that_was_told_by_an_older_one(monkeypatch, issued, breaks):
+    monkeypatch.setattr(restated, "DEFINITION_VERSIONS", {"rollbacks": 3, "new": 1})
+
+    found = definition_breaks({LABELS[place]: {"rollbacks": version} for place, version in issued.items()}, WINDOW)
+
+    assert found == tuple((LABELS[place], "rollbacks") for place in breaks)
