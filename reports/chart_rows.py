@@ -4,18 +4,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 
 from reports.comparisons import TOO_FEW
+from reports.page_opens import key_of, query, weeks_filter
 from reports.tables import clean, percent_text, records, seconds_text
 
 HEAT_ROWS = 25
 TIMELINE_PLANS = 40
 TIMING_BATCHES = 6
-NAME_LENGTH = 24
+NAME_LENGTH, TIP_LENGTH = 24, 120
 
 # Of a plan or a batch the worst is shown. Each word has a colour and a shape of its own.
 OUTCOMES = ("rollback failed", "failed", "rolled back", "unknown", "unfinished", "aborted", "succeeded")
@@ -42,7 +42,7 @@ def rate_rows(
     """
     rate, stem = _RATES[hits]
     rows: list[Row] = []
-    segment = 0
+    segment, this = 0, max(table["week"], default="")
     for row in records(table):
         week, value = row["week"], row[rate]
         is_break = week in breaks
@@ -58,14 +58,13 @@ def rate_rows(
                 "segment": segment,
                 "is_break": is_break,
                 "text": _rate_text(row, hits, state),
-                "open": "",
+                "open": query({"is": _COUNTS[hits]}, weeks_filter([week], this)),
             }
         )
-    if rows:
-        rows[-1]["open"] = {"failed": "is=failed", "rolled_back": "is=rolled-back"}[hits]
     return Rows(tuple(rows))
 
 
+_COUNTS = {"failed": "failed", "rolled_back": "rolled-back"}
 _RATES = {"failed": ("failure_rate", "failure"), "rolled_back": ("rollback_rate", "rollback")}
 _STATE_WORDS = {"few": ", too few to say", "provisional": ", provisional: rollbacks can still come"}
 
@@ -130,6 +129,7 @@ def timing_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collec
                     "segment": f"{batch}.{segment}",
                     "is_break": week in breaks,
                     "text": f"batch {batch}, {week}: {words}",
+                    "open": query({"is": "timed", "batch": key_of(batch)}, weeks_filter([week], max(weeks))),
                 }
             )
     more = len(batches) - TIMING_BATCHES
@@ -167,8 +167,11 @@ def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collecti
                     "level": level,
                     "is_break": place == 0 and week in breaks,
                     "count": count if row["finished"] else ("?" if level == "not collected" else ""),
-                    "text": f"{clean(str(names[key]))}, {week}: {told}{', too few to say' * (level == 'too few')}",
-                    "open": f"component={quote(key[1], safe='')}" if week == max(weeks) else "",
+                    "text": f"{whole(names[key])}, {week}: {told}{', too few to say' * (level == 'too few')}",
+                    "open": query(
+                        {"is": "finished", "component": key_of(key[1]), "project": key_of(key[0])},
+                        weeks_filter([week], max(weeks)),
+                    ),
                 }
             )
     more = f"The {HEAT_ROWS} of {len(totals):,} components with most failures." if len(totals) > HEAT_ROWS else ""
@@ -222,8 +225,8 @@ def timeline_rows(releases: pd.DataFrame, zone: ZoneInfo) -> Rows:
                     "plan_start": _wall(plan["start"], zone),
                     "plan_end": _wall(plan["end"], zone),
                     "label": plan["label"],
-                    "text": f"{clean(plan['key'][1])}, batch {batch[0]['batch']}: {part['label']}",
-                    "open": f"plan={quote(plan['key'][1], safe='')}",
+                    "text": f"{whole(plan['key'][1])}, batch {batch[0]['batch']}: {part['label']}",
+                    "open": query({"plan": key_of(plan["key"][1]), "project": key_of(plan["key"][0])}),
                 }
             )
     more = len(told) - TIMELINE_PLANS
@@ -268,6 +271,12 @@ def short(name: object) -> str:
     """
     text = clean(str(name)).strip() or "(none)"
     return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 1]}…"
+
+
+def whole(name: object) -> str:
+    """Return a name for a tip, where there is room for all but the longest."""
+    text = clean(str(name))
+    return text if len(text) <= TIP_LENGTH else f"{text[: TIP_LENGTH - 1]}…"
 
 
 def _unique(labels: Sequence[str]) -> list[str]:

@@ -17,9 +17,7 @@ def flaky_components(frames: Frames, selection: Selection) -> pd.DataFrame:
     version: it is never the same. An attempt replaced unseen can hide a rerun, so that the rate is a lower bound.
     """
     releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)
-    again = _tried_again(frames.attempts)
-    by_place = again.groupby(PLACE, dropna=False).agg(is_flaky=("is_flaky", "any"), reruns=("is_flaky", "size"))
-    releases = releases.merge(by_place.reset_index(), on=PLACE, how="left")
+    releases = releases.merge(places_tried_again(frames.attempts), on=PLACE, how="left")
     finished = outcome_flags(releases["outcome"])["finished"]
     is_flaky = releases["is_flaky"].eq(other=True) & (finished == 1)
     releases = releases.assign(finished=finished, flaky=is_flaky.astype("int64"), reruns=releases["reruns"].fillna(0))
@@ -30,11 +28,13 @@ def flaky_components(frames: Frames, selection: Selection) -> pd.DataFrame:
     return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
 
 
-def _tried_again(attempts: pd.DataFrame) -> pd.DataFrame:
-    """Return the attempts of a version that had failed before in their place, and if they succeeded (`is_flaky`)."""
+def places_tried_again(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the places where a version that had failed was tried again: if it succeeded (`is_flaky`), and `reruns`."""
     known = attempts[attempts["version"].notna()].sort_values("attempt", kind="stable")
     version = known.groupby([*PLACE, "version"], dropna=False)
     failed = (known["outcome"] == "failed").astype("int64")
     failed_before = failed.groupby(version.ngroup()).cumsum() - failed
     again = known[failed_before > 0]
-    return again.assign(is_flaky=again["outcome"] == "succeeded")
+    again = again.assign(is_flaky=again["outcome"] == "succeeded")
+    by_place = again.groupby(PLACE, dropna=False)
+    return by_place.agg(is_flaky=("is_flaky", "any"), reruns=("is_flaky", "size")).reset_index()

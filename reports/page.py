@@ -5,7 +5,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -13,10 +13,13 @@ from importlib.resources import files
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from reports.behind import COUNTS
 from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
+from reports.page_opens import HITS
+from reports.page_releases import ABOUT, packed_weeks
 from reports.page_tables import page_table
 from reports.quality import CHECKS
 from reports.shown import break_sentences
@@ -34,6 +37,24 @@ class Section:
     chart: str
     tables: tuple[str, ...]
 
+
+@dataclass(frozen=True)
+class Site:
+    """Where the page stands among others: the index, and the pages of the weeks, all of them by label."""
+
+    index: str
+    weeks: Mapping[str, str]
+
+    def beside(self, week: str, step: int) -> tuple[str, str] | None:
+        """Return the label and the page of the next week that has one, or of the one before (`step` -1)."""
+        labels = sorted(self.weeks)
+        place = labels.index(week) + step
+        return (labels[place], self.weeks[labels[place]]) if 0 <= place < len(labels) else None
+
+
+# A page stays below this; a mail server or a reader's patience ends soon after.
+MOST_BYTES = 1_450_000
+_PACKS = "<!-- packs -->\n"
 
 SECTIONS = (
     Section("failures", "Failures", "failure-rate", ("release-failures",)),
@@ -57,17 +78,25 @@ def charts_of(report: WeeklyReport) -> tuple[Chart, ...]:
     return weekly_charts(report)
 
 
-def render_page(report: WeeklyReport, charts: Sequence[Chart]) -> str:
-    """Write the page. It fetches nothing, and runs only the scripts that its own policy names by their hash."""
+def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None = None) -> str:
+    """Write the page. It fetches nothing, and takes only those scripts and styles that its own policy names by hash.
+
+    What room is left under MOST_BYTES is filled with the releases behind the figures of earlier weeks.
+    """
     script, drawing = _asset("weekly.js"), page_script(charts[0].version) if charts else ""
     names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
     if report.restated is not None:
         names |= {"restated-figures", "restated-facts"}
+    style = _templates().get_template("weekly.css.j2").render(palette=PALETTE)
     text: str = (
         _templates()
         .get_template("weekly.html.j2")
         .render(
             report=report,
+            counts=COUNTS,
+            hits=HITS,
+            packed_about=ABOUT,
+            site=site,
             headline=report.headline,
             measures={measure.measure: measure for measure in report.verdict.measures},
             sections=SECTIONS,
@@ -78,33 +107,37 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart]) -> str:
             stills={chart.name: _still(chart) for chart in charts},
             specs={chart.name: json.loads(chart.spec) for chart in charts},
             definitions=DEFINITIONS,
+            named={one.name: one for one in DEFINITIONS},
             sql={one.name: sql_of(one, report.window.zone.key, report.week.label) for one in DEFINITIONS},
             introduction=INTRODUCTION,
             about_sql=ABOUT_SQL.replace("`", ""),
             checks=CHECKS,
-            palette=PALETTE,
+            style=Markup(style),  # noqa: S704 - ours, and whole by _hash
             too_few=TOO_FEW,
             script=Markup(script),  # noqa: S704 - ours, and whole by _script_hash
             drawing=_packed(drawing),
-            policy=_policy([text for text in (script, drawing) if text]),
+            policy=_policy([text for text in (script, drawing) if text], style),
         )
     )
-    return text
+    packs = packed_weeks(report, MOST_BYTES - len(text.encode()))
+    lines = [f'<script type="text/plain" data-pack="{week}">{pack}</script>\n' for week, pack in packs.items()]
+    before, after = text.split(_PACKS)
+    return f"{before}{''.join(lines)}{after}"
 
 
-def _policy(scripts: Sequence[str]) -> str:
-    hashes = " ".join(_script_hash(script) for script in scripts)
+def _policy(scripts: Sequence[str], style: str) -> str:
+    hashes = " ".join(hash_of(script) for script in scripts)
     return (
-        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src {hashes}; style-src {hash_of(style)}; "
         "connect-src 'none'; base-uri 'none'; form-action 'none'"
     )
 
 
-def _script_hash(script: str) -> str:
-    """Return what the policy calls a script; a RuntimeError for text that would end or alter its element."""
-    if re.search(r"</script|<!--|<script|\r", script, re.IGNORECASE):
-        raise RuntimeError("a script can't stand in the page: it holds a tag or a carriage return")
-    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
+def hash_of(element: str) -> str:
+    """Return what a policy calls a script or a style; a RuntimeError for text that would end or alter its element."""
+    if re.search(r"</script|</style|<!--|<script|\r", element, re.IGNORECASE):
+        raise RuntimeError("a script or style can't stand in the page: it holds a tag or a carriage return")
+    return f"'sha256-{base64.b64encode(hashlib.sha256(element.encode()).digest()).decode()}'"
 
 
 def _still(chart: Chart) -> Markup:

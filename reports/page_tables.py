@@ -1,28 +1,57 @@
 """A table of the page: its cells in words, what each row is about, and which figures open the releases behind them."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 
 from reports.chart_rows import release_outcome
 from reports.definitions import Definition, definition_of
+from reports.flagged import BASELINE_WEEKS
+from reports.page_opens import Filter, cell_filter, key_of, query, row_filter
 from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
-from reports.tables import clean, for_people, records
+from reports.tables import NOTHING, Told, clean, records, told_columns
 from reports.weekly import WeeklyReport
 
 MOST_ROWS = 200
-MOST_RELEASES = 500
+MOST_RELEASES = 300
 MESSAGE_LENGTH = 300
+# A name is shown so far; one that is not much longer stands whole in a tip, and every one in the CSV and JSON files.
+NAME_LENGTH, TIP_LENGTH = 60, 200
+
+
+@dataclass(frozen=True)
+class Head:
+    """A column: its words, if it holds numbers, what its figures add to the row's filter, and its definition."""
+
+    text: str
+    is_number: bool
+    opens: str | None
+    definition: Definition | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its words, the whole of them where they are cut short, and what it opens (None: nothing).
+
+    `own` is that where it isn't its row's and its head's filter put together.
+    """
+
+    text: str
+    tip: str | None = None
+    opens: str | None = None
+    own: str | None = None
 
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its cells, the filter that each opens (None: no link), and what it is about, for the page's filter."""
+    """A row: its cells, the filter that its figures share, if they are of this week, and what it is about."""
 
-    cells: tuple[tuple[str, str | None], ...]
+    cells: tuple[Cell, ...]
+    opens: str
+    is_here: bool
     about: Mapping[str, str]
 
 
@@ -33,7 +62,7 @@ class PageTable:
     name: str
     caption: str
     definitions: tuple[Definition, ...]
-    heads: tuple[tuple[str, bool], ...]
+    heads: tuple[Head, ...]
     lines: tuple[Line, ...]
     more: str
     nothing: str
@@ -43,35 +72,93 @@ def page_table(report: WeeklyReport, name: str) -> PageTable:
     """Make a table of the page from the report's table of that name, or a part of one."""
     part = _PARTS.get(name)
     source = part.source if part else name
-    whole = report.tables[source]
+    whole = releases_of(report) if name == "releases" else report.tables[source]
     kept = _kept(name, whole)
     raw = records(kept)
     table = (part.columns(kept) if part else _readable(name, kept)).reset_index(drop=True)
-    heads, rows, is_number = for_people(table)
-    week = report.week.label
-    lines = tuple(
-        Line(
-            cells=tuple((cell, _opens(name, head, row, week)) for head, cell in zip(heads, cells, strict=True)),
-            about=_about(name, row),
+    columns, renamed = told_columns(table), part.renamed if part else {}
+    filters = [_filters(report, name, row, columns) for row in raw]
+    heads = tuple(
+        Head(
+            column.head,
+            column.is_number,
+            _shared(cells[place] for _, cells in filters),
+            definition_of(source, renamed.get(column.name, column.name)),
         )
-        for row, cells in zip(raw, rows, strict=True)
+        for place, column in enumerate(columns)
     )
     return PageTable(
         name=name,
         caption=part.caption if part else {**CAPTIONS, **RESTATED_CAPTIONS}[name],
-        definitions=_definitions(source, table),
-        heads=tuple(zip(heads, is_number, strict=True)),
-        lines=lines,
+        definitions=_definitions(heads),
+        heads=heads,
+        lines=tuple(
+            _line(name, row, tuple(column.cells[place] for column in columns), filters[place], heads)
+            for place, row in enumerate(raw)
+        ),
         more="" if len(kept) == len(whole) else _more(name, len(kept), len(whole)),
         nothing=_nothing(report, name),
     )
 
 
-def _definitions(source: str, table: pd.DataFrame) -> tuple[Definition, ...]:
+def _line(
+    name: str,
+    row: Mapping[str, Any],
+    words: Sequence[str],
+    filters: tuple[Filter, Sequence[Filter | None]],
+    heads: Sequence[Head],
+) -> Line:
+    about, of_cells = filters
+    cells = []
+    for text, more, head in zip(words, of_cells, heads, strict=True):
+        shown, tip = (text, None) if head.text in _LONG_TEXTS else shortened(text)
+        if more is None or text in {NOTHING, "0"}:
+            cells.append(Cell(shown, tip))
+        else:
+            opens = query(about, more)
+            cells.append(Cell(shown, tip, opens, None if query(more) == head.opens else opens))
+    return Line(tuple(cells), query(about), "week" not in about, _about(name, row))
+
+
+_LONG_TEXTS = {"message", "template"}
+
+
+def shortened(text: str) -> tuple[str, str | None]:
+    """Return a text that fits into a table, and the whole of it for a tip if it was cut and isn't too long for one."""
+    if len(text) <= NAME_LENGTH:
+        return text, None
+    return f"{text[: NAME_LENGTH - 1]}…", text if len(text) <= TIP_LENGTH else None
+
+
+def _filters(
+    report: WeeklyReport, name: str, row: Mapping[str, Any], columns: Sequence[Told]
+) -> tuple[Filter, list[Filter | None]]:
+    week, labels = report.week.label, [week.label for week in report.window.weeks]
+    before = report.verdict.weeks_before if name == "verdict" else labels[:-1][-BASELINE_WEEKS:]
+    of_cells = [cell_filter(name, column.name, row, before, week) for column in columns]
+    return row_filter(name, row, week), of_cells
+
+
+def _shared(filters: Iterable[Filter | None]) -> str | None:
+    """Return the filter that most cells of a column add; None if they add none."""
+    told = Counter(query(one) for one in filters if one is not None)
+    return told.most_common(1)[0][0] if told else None
+
+
+def _definitions(heads: Sequence[Head]) -> tuple[Definition, ...]:
     """Return the definitions of the columns that are shown, each once; of the nights only where there is no other."""
-    found = [definition_of(source, column) for column in table.columns]
-    known = tuple({one.name: one for one in found if one is not None}.values())
+    known = tuple({head.definition.name: head.definition for head in heads if head.definition is not None}.values())
     return tuple(one for one in known if one.name != "coverage") or known
+
+
+def releases_of(report: WeeklyReport) -> pd.DataFrame:
+    """Return this week's releases, with the counts in which each stands."""
+    return report.behind[report.behind["week"] == report.week.label]
+
+
+def listed_releases(report: WeeklyReport) -> pd.DataFrame:
+    """Return those of them that the page has room to list."""
+    return _kept("releases", releases_of(report))
 
 
 def _nothing(report: WeeklyReport, name: str) -> str:
@@ -84,11 +171,16 @@ def _nothing(report: WeeklyReport, name: str) -> str:
 # --- what is shown of a table -----------------------------------------------------------------------------------
 
 
+_BY_WEEK = {
+    *("failure-rates", "release-failures", "release-rollbacks", "rollbacks", "delivery", "recovery", "batch-timing")
+}
+
+
 def _kept(name: str, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows that the page has room for, those with failures first where there are too many."""
     if name == "flagged-components":
         return table[table["is_flagged"]].head(MOST_ROWS)
-    if name in _NEWEST_FIRST:
+    if name in _BY_WEEK:
         return table.iloc[::-1]
     if name == "releases":
         if len(table) <= MOST_RELEASES:
@@ -130,6 +222,7 @@ class _Part:
     source: str
     caption: str
     columns: Callable[[pd.DataFrame], pd.DataFrame]
+    renamed: Mapping[str, str] = field(default_factory=dict)  # columns that the report's table calls otherwise
 
 
 def _rate_part(hits: str, rate: str, stem: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -153,7 +246,8 @@ def _verdict(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(measure=table["measure"].map(_MEASURES))[["measure", *names]]
 
 
-def _releases(table: pd.DataFrame) -> pd.DataFrame:
+def release_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what the list of releases shows of each."""
     words = [release_outcome(row) for row in records(table)]
     names = ["started_at", "component", "version", "outcome", "plan_id", "batch", "attempts", "recovery_seconds"]
     return table.assign(outcome=words)[[*names, "ended_at", "project_id"]]
@@ -164,16 +258,18 @@ _PARTS = {
         "release-rates",
         "Finished component releases that failed in the end, by week",
         _rate_part("failed", "failure_rate", "failure"),
+        {"ci_low": "failure_ci_low"},
     ),
     "release-rollbacks": _Part(
         "release-rates",
         "Finished component releases that were rolled back, by week",
         _rate_part("rolled_back", "rollback_rate", "rollback"),
+        {"ci_low": "rollback_ci_low"},
     ),
     "verdict": _Part(
         "verdict", "This week and the weeks before, at equal age, with plan-clustered intervals", _verdict
     ),
-    "releases": _Part("releases", CAPTIONS["releases"], _releases),
+    "releases": _Part("releases", CAPTIONS["releases"], release_columns),
 }
 _NOTHING = {
     "rollback-failures": "No rollback of this week failed.",
@@ -185,60 +281,29 @@ _NOTHING = {
 }
 
 
-# --- what a row is about, and what its figures open -------------------------------------------------------------
-
-_OPENS = {
-    "releases": "",
-    "finished": "is=finished",
-    "failed": "is=failed",
-    "rolled back": "is=rolled-back",
-    "change failures": "is=change-failure",
-    "rework attempts": "is=retried",
-    "component": "",
-    "batch": "",
-}
-# A failed attempt is its release's last or was tried again: so the releases that hold what such a table counts.
-_OPENS_FOR_ATTEMPTS = {"finished": "", "failed": "is=failed-or-retried", "component": ""}
-_OF_ATTEMPTS = {"failure-rates", "failure-rates-by-component"}
-# Tables of which a row of this week, or every row, counts what the list of this week's releases holds.
-_BY_WEEK = {"failure-rates", "release-failures", "release-rollbacks", "rollbacks", "delivery"}
-_NEWEST_FIRST = _BY_WEEK | {"recovery", "batch-timing"}
-_OF_WEEK = {"failure-rates-by-component", "rollback-failures", "flagged-components", "slowest-components"}
-
-
-def _opens(name: str, head: str, row: Mapping[str, Any], week: str) -> str | None:
-    """Return the filter under which the list of releases holds what a cell counts."""
-    filters = _OPENS_FOR_ATTEMPTS if name in _OF_ATTEMPTS else _OPENS
-    if head not in filters or not (name in _OF_WEEK or (name in _BY_WEEK and row["week"] == week)):
-        return None
-    places = [(key, row.get(column)) for key, column in _PLACES.items() if column in row]
-    about = [f"{key}={quote(str(value), safe='')}" for key, value in places if value is not None]
-    return "&".join(filter(None, [filters[head], *about]))
-
-
-_PLACES = {"component": "component_id", "plan": "plan_id", "batch": "batch"}
+# --- what a row is about ----------------------------------------------------------------------------------------
 
 
 def _about(name: str, row: Mapping[str, Any]) -> dict[str, str]:
-    about = {key: str(row[column]) for key, column in _PLACES.items() if row.get(column) is not None}
-    if row.get("component") is not None:
-        about["name"] = clean(str(row["component"]))
+    """Say what a row is of, as the page's filter asks for it; of a release all that a figure can ask for."""
     if name == "releases":
-        about["is"] = " ".join(_is(row))
-    return about
+        return about_release(row)
+    columns = {"component": "component_id", "plan": "plan_id"}
+    about = {key: key_of(row[column]) for key, column in columns.items() if row.get(column) is not None}
+    return about | _name(row)
 
 
-def _is(row: Mapping[str, Any]) -> list[str]:
-    """Name the counts in which a release stands."""
-    finished, rolled_back = row["outcome"] in {"succeeded", "failed"}, bool(row["rolled_back"])
-    told = {
-        "finished": finished,
-        "failed": row["outcome"] == "failed",
-        "rolled-back": finished and rolled_back,
-        "rollback-failed": bool(row["rollbacks_failed"]),
-        "change-failure": row["outcome"] == "failed" or (finished and rolled_back),
-        "retried": row["attempts"] > 1,
-        "failed-or-retried": row["outcome"] == "failed" or row["attempts"] > 1,
-        "open": not finished,
-    }
-    return [word for word, is_so in told.items() if is_so]
+def about_release(row: Mapping[str, Any]) -> dict[str, str]:
+    """Say of a release what the filter can ask for, the counts in which it stands as a number."""
+    columns = {"component": "component_id", "plan": "plan_id", "project": "project_id", "team": "team"}
+    columns |= {"batch": "batch", "rank": "batch_rank"}
+    about = {key: key_of(row[column]) for key, column in columns.items()}
+    templates = {"template": row["template_ids"]} if row["template_ids"] else {}
+    return about | _name(row) | templates | {"is": str(row["counts"])}
+
+
+def _name(row: Mapping[str, Any]) -> dict[str, str]:
+    """Return a component's name to search for, where it isn't its identifier anyway."""
+    name = row.get("component")
+    is_another = name is not None and name != row.get("component_id")
+    return {"name": clean(str(name))[:TIP_LENGTH]} if is_another else {}

@@ -22,19 +22,8 @@ def recovery(frames: Frames, selection: Selection) -> pd.DataFrame:
     rolled back to the end of the first successful rollback. They speak of what has recovered; the open ones have
     waited longer than any number can say yet.
     """
-    every = component_releases(frames.attempts, frames.rollbacks)
-    flags = outcome_flags(every["outcome"])
-    is_rolled_back = every["rolled_back"] == 1
-    failures = every[(flags["finished"] == 1) & ((flags["failed"] == 1) | is_rolled_back)]
-    is_over = _has_succeeded_rollback(failures, frames) | _is_redeployed(failures, every[~is_rolled_back])
-    failures = failures.assign(
-        change_failures=1,
-        recovered=is_over.astype("int64"),
-        open_rollbacks=(~is_over & (failures["rolled_back"] == 1)).astype("int64"),
-        open_failures=(~is_over & (failures["rolled_back"] == 0)).astype("int64"),
-    )
     table = summarise(
-        matching(failures, selection),
+        matching(change_failures(frames), selection),
         selection,
         counts={name: (name, "sum") for name in ("change_failures", "recovered", "open_rollbacks", "open_failures")},
         measures={
@@ -43,6 +32,21 @@ def recovery(frames: Frames, selection: Selection) -> pd.DataFrame:
         },
     )
     return with_coverage(table, frames.nights, selection)
+
+
+def change_failures(frames: Frames) -> pd.DataFrame:
+    """Return the releases that are change failures, and which of `recovered, open_rollbacks, open_failures` each is."""
+    every = component_releases(frames.attempts, frames.rollbacks)
+    flags = outcome_flags(every["outcome"])
+    is_rolled_back = every["rolled_back"] == 1
+    failures = every[(flags["finished"] == 1) & ((flags["failed"] == 1) | is_rolled_back)]
+    is_over = _has_succeeded_rollback(failures, frames) | _is_redeployed(failures, every[~is_rolled_back])
+    return failures.assign(
+        change_failures=1,
+        recovered=is_over.astype("int64"),
+        open_rollbacks=(~is_over & (failures["rolled_back"] == 1)).astype("int64"),
+        open_failures=(~is_over & (failures["rolled_back"] == 0)).astype("int64"),
+    )
 
 
 def _has_succeeded_rollback(failures: pd.DataFrame, frames: Frames) -> "pd.Series[bool]":

@@ -28,12 +28,8 @@ def batch_survival(frames: Frames, window: Window) -> pd.DataFrame:
     True
     """
     attempts = _ranked(frames, window)
-    reached = attempts[attempts["started_at"].notna()].drop_duplicates([*PLAN, "batch_rank"])[[*PLAN, "batch_rank"]]
     first = _first_failures(attempts)
-    reached = reached.merge(first, on=PLAN, how="left")
-    reached["at_risk"] = ~(reached["failed_rank"] < reached["batch_rank"])
-    reached["surfaced"] = reached["failed_rank"] == reached["batch_rank"]
-    grouped = reached.groupby("batch_rank")
+    grouped = _reached(attempts, first).groupby("batch_rank")
     table = grouped.agg(reached=("at_risk", "size"), at_risk=("at_risk", "sum"), surfaced=("surfaced", "sum"))
     intervals = [wilson(int(hits), int(total)) for hits, total in zip(table["surfaced"], table["at_risk"], strict=True)]
     table["surfaced_rate"] = ratio(table["surfaced"], table["at_risk"]).astype("float64")
@@ -48,6 +44,20 @@ def batch_survival(frames: Frames, window: Window) -> pd.DataFrame:
     counts = dict.fromkeys(["reached", "at_risk", "surfaced"], "int64")
     rates = {name: "float64" for name in table.columns if name not in counts}
     return table.astype(counts | rates).reset_index()
+
+
+def batches_reached(frames: Frames, window: Window) -> pd.DataFrame:
+    """Return the batches that are counted: of each plan those it reached, with `batch_rank, at_risk, surfaced`."""
+    attempts = _ranked(frames, window)
+    return _reached(attempts, _first_failures(attempts))
+
+
+def _reached(attempts: pd.DataFrame, first: pd.DataFrame) -> pd.DataFrame:
+    started = attempts[attempts["started_at"].notna()].drop_duplicates([*PLAN, "batch_rank"])
+    reached = started[[*PLAN, "batch", "batch_rank"]].merge(first, on=PLAN, how="left")
+    reached["at_risk"] = ~(reached["failed_rank"] < reached["batch_rank"])
+    reached["surfaced"] = reached["failed_rank"] == reached["batch_rank"]
+    return reached
 
 
 def _ranked(frames: Frames, window: Window) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -103,16 +104,32 @@ _RATES = {"rate", "rate_before"}
 _SIGNED = {"slope_seconds_per_week", "gap_p50_seconds"}
 
 
+@dataclass(frozen=True)
+class Told:
+    """A column as people see it: its head, its cells, if they are numbers, and the table's column that it tells.
+
+    An interval is told under the name of its lower end, the nights under `nights_planned`.
+    """
+
+    head: str
+    cells: tuple[str, ...]
+    is_number: bool
+    name: str
+
+
 def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bool]]:
-    """Return heads, cells, and which columns are numbers: rates in percent, intervals as one cell."""
-    heads: list[str] = []
-    cells: list[list[str]] = []
-    is_number: list[bool] = []
+    """Return heads, cells, and which columns are numbers."""
+    columns = told_columns(table)
+    rows = [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
+    return [column.head for column in columns], rows, [column.is_number for column in columns]
+
+
+def told_columns(table: pd.DataFrame) -> list[Told]:
+    """Write each column for people: rates in percent, an interval as one cell."""
+    columns: list[Told] = []
 
     def add(head: str, values: Sequence[str], *, number: bool = True) -> None:
-        heads.append(head)
-        cells.append(list(values))
-        is_number.append(number)
+        columns.append(Told(head, tuple(values), number, name))
 
     for name in table.columns:
         values = [plain(value) for value in table[name]]
@@ -132,7 +149,7 @@ def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bo
         elif name not in {"ci_high", "nights_done", "coverage"}:
             cells_of = [cell_text(value, name) for value in values]
             add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS and not _is_text(table[name]))
-    return heads, [list(row) for row in zip(*cells, strict=True)], is_number
+    return columns
 
 
 def _is_text(column: "pd.Series[Any]") -> bool:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from reports.banner import banner
+from reports.behind import releases_behind
 from reports.columns import FAILURES, Frames, empty
 from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
@@ -29,6 +30,7 @@ class WeeklyReport:
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     `breaks` names each week from which a definition is another than in the reports issued on those before.
+    `behind` holds the component releases of all its weeks, with the counts in which each stands.
     `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
@@ -40,6 +42,7 @@ class WeeklyReport:
     unknowns: tuple[str, ...]
     tables: Mapping[str, pd.DataFrame]
     verdict: Verdict
+    behind: pd.DataFrame
     settled: Verdict | None = None
     as_of: datetime | None = None
     restated: Restated | None = None
@@ -95,6 +98,7 @@ def weekly_report(
         unknowns=tuple(_unknowns(headline, above, tables["coverage-by-project"], recheck_days)),
         tables=tables,
         verdict=judged,
+        behind=releases_behind(frames, failures, window),
         settled=_settled(frames, window, as_of),
         as_of=as_of,
         restated=restated,

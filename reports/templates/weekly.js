@@ -43,15 +43,50 @@
     all("thead th", table).forEach((head, column) => {
       const sort = document.createElement("button");
       sort.type = "button";
-      sort.textContent = head.textContent;
+      sort.textContent = head.firstChild.textContent;
       sort.addEventListener("click", () => sortBy(table, column, head));
-      head.replaceChildren(sort);
+      head.firstChild.replaceWith(sort); // beside it stays the link to what the column means
     });
   }
 
+  // --- the releases that the page holds beside its list, a pack a week ---
+  const list = one("#table-releases");
+  const THIS = list.dataset.week, WEEKS = list.dataset.weeks.split(" ");
+  const COUNTS = list.dataset.counts.split(" "), ABOUT = list.dataset.about.split(" ");
+  const MOST_ROWS = 500;
+  const packs = new Map(window.DecompressionStream ? all("script[data-pack]").map((pack) => [pack.dataset.pack, pack.textContent]) : []);
+  const unzip = (packed) => {
+    const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+  };
+  const unpacked = new Map();
+  const releasesOf = async (week) => {
+    if (!packs.get(week)) return [];
+    const { words, columns } = JSON.parse(await unzip(packs.get(week)));
+    const told = columns.slice(0, -ABOUT.length), asked = columns.slice(-ABOUT.length);
+    return told[0].map((_, place) => {
+      const about = { week };
+      ABOUT.forEach((key, number) => { about[key] = words[asked[number][place]]; });
+      return { about, cells: told.map((column) => words[column[place]]) };
+    });
+  };
+  const rowOf = ({ cells }) => {
+    const row = document.createElement("tr");
+    row.className = "packed";
+    cells.forEach((text, number) => {
+      const cell = document.createElement(number ? "td" : "th");
+      if (!number) cell.scope = "row";
+      cell.className = list.tHead.rows[0].cells[number].className;
+      cell.textContent = text; // text, never markup
+      row.append(cell);
+    });
+    return row;
+  };
+
   // --- the filter: kept in the address as #anchor&key=value, which also works for a file ---
-  const text = one("#filter-text"), choice = one("#filter-is"), said = one("#filter-said");
-  const KEYS = ["q", "component", "plan", "batch", "is"];
+  const text = one("#filter-text"), choice = one("#filter-is"), said = one("#filter-said"), missing = one("#filter-missing");
+  const NAMES = { week: "", q: "component contains", component: "component", plan: "plan", batch: "batch", rank: "batch no.", template: "message", team: "team", project: "project", is: "releases" };
+  const KEYS = Object.keys(NAMES);
   const parse = () => {
     const [anchor, ...parts] = location.hash.slice(1).split("&");
     const isFilter = anchor.includes("=");
@@ -61,27 +96,61 @@
     const kept = new URLSearchParams(KEYS.filter((key) => filter.get(key)).map((key) => [key, filter.get(key)]));
     return `#${[anchor, kept.toString()].filter(Boolean).join("&")}`;
   };
-  const holds = (row, filter) => {
-    const { component, name, plan, batch, is } = row.dataset;
-    const q = filter.get("q");
-    return !(
-      (q && component !== undefined && ![component, name || ""].some((word) => word.toLowerCase().includes(q.toLowerCase()))) ||
-      (filter.get("component") && component !== undefined && component !== filter.get("component")) ||
-      (filter.get("plan") && plan !== undefined && plan !== filter.get("plan")) ||
-      (filter.get("batch") && is !== undefined && batch !== filter.get("batch")) ||
-      (filter.get("is") && is !== undefined && !is.split(" ").includes(filter.get("is")))
-    );
+  const weeksOf = (filter) => {
+    const week = filter.get("week");
+    return !week ? [THIS] : week === "all" ? WEEKS : week.split(",").filter((label) => WEEKS.includes(label));
   };
-  const apply = (goes) => {
+  // What a row is about, against the filter; only releases say their batch, their counts, and the rest.
+  const holds = (about, filter) => {
+    const { component, name, plan, is, template } = about;
+    const q = filter.get("q")?.toLowerCase(), differs = (key) => filter.get(key) && about[key] !== filter.get(key);
+    if (q && component !== undefined && ![component, name || ""].some((word) => word.toLowerCase().includes(q))) return false;
+    if ((component !== undefined && differs("component")) || (plan !== undefined && differs("plan"))) return false;
+    if (is === undefined) return true;
+    if (["project", "team", "batch", "rank"].some(differs)) return false;
+    if (filter.get("template") && !(template || "").split(" ").includes(filter.get("template"))) return false;
+    return !filter.get("is") || (Number(is) >> COUNTS.indexOf(filter.get("is"))) % 2 === 1;
+  };
+  const saying = (filter, key) => {
+    const value = filter.get(key);
+    if (key === "is") return choice.selectedOptions[0]?.textContent;
+    if (key === "week") return value === "all" ? "all weeks" : value.replaceAll(",", ", ");
+    return value.length > 24 && key !== "q" ? `${value.slice(0, 12)}…` : value;
+  };
+  const captionOf = list.caption.textContent;
+  let turn = 0;
+  const apply = async (goes) => {
     const { anchor, filter } = parse();
-    for (const row of all("tbody tr[data-component], tbody tr[data-plan]")) row.hidden = !holds(row, filter);
+    const mine = ++turn, weeks = weeksOf(filter), active = KEYS.filter((key) => filter.get(key));
     if (document.activeElement !== text) text.value = filter.get("q") || filter.get("component") || "";
     choice.value = filter.get("is") || "";
-    const releases = all("#table-releases tbody tr[data-is]");
-    const active = KEYS.filter((key) => filter.get(key));
-    const told = active.map((key) => `${{ q: "component contains", is: "releases" }[key] || key} ${filter.get(key)}`).join(", ");
-    const shown = releases.filter((row) => !row.hidden).length;
-    said.textContent = active.length ? `${told}: ${shown} of ${releases.length} releases` : `${releases.length} releases`;
+    let found = [];
+    const wanted = active.length ? weeks.filter((week) => packs.has(week)) : [];
+    if (wanted.length) {
+      for (const week of wanted) if (!unpacked.has(week)) unpacked.set(week, releasesOf(week));
+      const releases = await Promise.all(wanted.map((week) => unpacked.get(week)));
+      if (mine !== turn) return; // another filter has come meanwhile
+      found = releases.flat().filter(({ about }) => holds(about, filter));
+    }
+    for (const row of all("tr.packed", list)) row.remove();
+    for (const row of all("tbody tr[data-component], tbody tr[data-plan]"))
+      row.hidden = !holds(row.dataset, filter) || (row.dataset.is !== undefined && !weeks.includes(THIS));
+    const listed = all("tbody tr[data-is]", list), shown = listed.filter((row) => !row.hidden).length + found.length;
+    list.tBodies[0].append(...found.slice(0, MOST_ROWS).map(rowOf));
+    for (const row of all("tr.nothing", list)) row.hidden = active.length > 0;
+    const isThis = weeks.length === 1 && weeks[0] === THIS;
+    list.caption.textContent = isThis ? captionOf : `Component releases of ${weeks.length === 1 ? weeks[0] : `${weeks.length} weeks, ${weeks[0]} to ${weeks.at(-1)}`}`;
+    const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
+    const cut = found.length > MOST_ROWS ? `, of which the list shows ${shown - found.length + MOST_ROWS}` : "";
+    const total = Number(list.dataset.total), isPart = listed.length < total && !packs.has(THIS);
+    const left = isPart ? `, of the ${listed.length} that this file has` : "";
+    said.textContent = !active.length
+      ? `${total} releases${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
+      : `${told}: ${shown}${isThis ? ` of ${total} releases${left}` : shown === 1 ? " release" : " releases"}${cut}`;
+    // What is in no pack, and not in the list either, is told with the way to it.
+    const lacking = active.length ? weeks.filter((week) => week !== THIS && !packs.has(week)) : [];
+    missing.hidden = !lacking.length;
+    missing.textContent = lacking.length ? `Not in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
     const target = goes && anchor && document.getElementById(anchor);
     if (target) { target.scrollIntoView(); if (target.tabIndex === -1) target.focus({ preventScroll: true }); }
     root.dataset.shows = location.hash; // the browser tells of a new address a moment after it stands
@@ -97,11 +166,21 @@
   choice.addEventListener("change", () => change({ is: choice.value }));
   one(".filter").addEventListener("submit", (event) => event.preventDefault());
   one("#filter-clear").addEventListener("click", () => { text.value = ""; history.replaceState(null, "", "#"); apply(false); });
+  // A figure opens what its row and its head say, the head's word before the row's, or what it says itself.
+  const opens = (link) => {
+    const row = link.closest("tbody tr[data-open]"), cell = link.closest("th, td");
+    if (link.dataset.open !== undefined || !row) return link.dataset.open;
+    const asked = new URLSearchParams(row.dataset.open);
+    const head = cell.closest("table").tHead.rows[0].cells[cell.cellIndex];
+    for (const [key, value] of new URLSearchParams(head.dataset.open)) asked.set(key, value);
+    return asked.toString();
+  };
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[href^="#"]');
     if (!link) return;
     event.preventDefault();
-    const wanted = link.dataset.open === undefined ? write(link.hash.slice(1), parse().filter) : write("releases", new URLSearchParams(link.dataset.open));
+    const query = opens(link);
+    const wanted = query === undefined ? write(link.hash.slice(1), parse().filter) : write("releases", new URLSearchParams(query));
     if (wanted === location.hash) apply(true); else location.hash = wanted;
   });
   addEventListener("hashchange", () => apply(true));
@@ -112,10 +191,8 @@
   if (!specifications || !window.DecompressionStream) return;
   // The drawing library travels packed. As a script element of the page's it runs only if the policy names its hash.
   const unpack = async () => {
-    const bytes = Uint8Array.from(atob(one("#drawing").textContent), (letter) => letter.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
+    script.textContent = await unzip(one("#drawing").textContent);
     document.head.append(script);
   };
   const specs = JSON.parse(specifications.textContent);

@@ -55,9 +55,18 @@ def hostile():
         for number, text in enumerate(HOSTILE)
         for _ in range(2)
     ]
+    attempts += [
+        attempt("failed", "2026-11-09 10:00", component_id=text, component=text, plan_id=f"old {text}", version=text)
+        for text in HOSTILE
+    ]
     said = [failure(text, component_id=text, component=text, job_id=text) for text in HOSTILE]
     undone = [failure(text, kind="rollback", component_id=text, component=text, job_id=text) for text in HOSTILE]
     return page_of(*attempts, said=[*said, *undone])
+
+
+def one_with_a_foreign_style():
+    """Return a page into which someone has put a style of theirs."""
+    return ordinary().replace("<body>", "<body><style>h1 { color: rgb(1, 2, 3); }</style>", 1)
 
 
 @cache

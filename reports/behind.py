@@ -1,0 +1,134 @@
+"""What stands behind a report's figures: every component release of its weeks, and the counts in which it stands."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reports.batch_timing import finished_passes
+from reports.columns import Frames
+from reports.delivery import is_change_failure
+from reports.failures import templates
+from reports.flaky import places_tried_again
+from reports.groups import Selection, matching, outcome_flags
+from reports.masking import template_id
+from reports.recovery import change_failures
+from reports.releases import BATCH, PLACE, PLAN, component_releases, releases_and_rollbacks, with_inferred_starts
+from reports.survival import batches_reached
+from reports.verdict import AGE_DAYS
+from reports.window import Window
+
+# Each count in which a release can stand, with the words for it. A release's `counts` has the bit of its place here.
+COUNTS: Mapping[str, str] = {
+    "failed": "failed in the end",
+    "rolled-back": "rolled back",
+    "rollback-failed": "a rollback failed",
+    "change-failure": "failed or rolled back",
+    "change-failure-7": f"failed, or rolled back within {AGE_DAYS} days",
+    "rolled-back-7": f"rolled back within {AGE_DAYS} days",
+    "finished": "finished",
+    "open": "not finished",
+    "retried": "tried again",
+    "recovery-known": "recovered by rollback in a known time",
+    "recovered": "failed or rolled back, and recovered",
+    "open-rollback": "rolled back, and still open",
+    "open-failure": "failed, and still open",
+    "tried-finished": "with a finished attempt",
+    "tried-failed": "with a failed attempt",
+    "tried-unfinished": "with an unfinished attempt",
+    "tried-aborted": "with an aborted attempt",
+    "tried-unknown": "with an attempt of unknown outcome",
+    "timed": "in a batch that is timed",
+    "at-risk": "in a batch reached without a failure before",
+    "surfaced": "in the batch where its plan failed first",
+    "flaky": "failed, then succeeded unchanged",
+    "rerun": "tried again unchanged after a failure",
+}
+
+
+def releases_behind(frames: Frames, failures: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """Return the component releases that started in the window, in the order of their starts.
+
+    Beside a release's own columns: `week`; `counts`, a bit for each of COUNTS; `batch_rank`, of its batch in its plan;
+    `template_ids`, parted by spaces: of the failures in the window's last week that belong to it, whenever it started.
+    """
+    every, held = releases_and_rollbacks(frames.attempts, frames.rollbacks)
+    # Cut by its weeks only now: both kinds of rollback, and what followed, are told by the same index.
+    young = component_releases(frames.attempts, frames.rollbacks, within_days=AGE_DAYS)["rolled_back"] == 1
+    ranks = _ranks(frames, window, every)
+    told = _outcomes(every, young) | _attempts(frames, every) | _recoveries(frames, every)
+    told |= _batches(frames, window, every) | {name: ranks[column] for name, column in _OF_RANKS.items()}
+    again = every[PLACE].merge(places_tried_again(frames.attempts), on=PLACE, how="left")
+    told["flaky"] = again["is_flaky"].eq(other=True) & told["finished"]
+    told["rerun"] = again["reruns"].notna()
+    counts = pd.Series(0, index=every.index, dtype="int64")
+    for place, name in enumerate(COUNTS):
+        counts += told[name].astype("int64") * 2**place
+    behind = every.assign(
+        counts=counts, batch_rank=ranks["batch_rank"], template_ids=_template_ids(failures, window, every, held)
+    )
+    order = ["started_at", *PLAN, "batch", "component_id"]
+    return matching(behind, Selection(window)).sort_values(order, kind="stable", ignore_index=True)
+
+
+Flags = dict[str, "pd.Series[bool]"]
+_OF_RANKS = {"at-risk": "at_risk", "surfaced": "surfaced"}
+
+
+def _outcomes(every: pd.DataFrame, is_young: "pd.Series[bool]") -> Flags:
+    finished, failed = every["outcome"].isin(["succeeded", "failed"]), every["outcome"] == "failed"
+    return {
+        "failed": failed,
+        "rolled-back": finished & (every["rolled_back"] == 1),
+        "rollback-failed": every["rollbacks_failed"] > 0,
+        "change-failure": is_change_failure(every),
+        "change-failure-7": failed | (finished & is_young),
+        "rolled-back-7": finished & is_young,
+        "finished": finished,
+        "open": ~finished,
+        "retried": every["attempts"] > 1,
+    }
+
+
+def _attempts(frames: Frames, every: pd.DataFrame) -> Flags:
+    """Say of which outcomes a release has attempts that count: those that have a start, real or inferred."""
+    attempts = with_inferred_starts(frames.attempts)
+    attempts = attempts[attempts["started_at"].notna()]
+    flags = pd.DataFrame(outcome_flags(attempts["outcome"])).astype("bool")
+    places = pd.concat([attempts[PLACE], flags], axis=1).groupby(PLACE, dropna=False).any().reset_index()
+    known = every[PLACE].merge(places, on=PLACE, how="left")
+    return {f"tried-{name}": known[name].eq(other=True) for name in flags.columns}
+
+
+def _recoveries(frames: Frames, every: pd.DataFrame) -> Flags:
+    states = change_failures(frames).reindex(every.index)
+    names = {"recovered": "recovered", "open-rollback": "open_rollbacks", "open-failure": "open_failures"}
+    is_known = every["recovery_seconds"].notna() & every["outcome"].isin(["succeeded", "failed"])
+    return {name: states[column] == 1 for name, column in names.items()} | {"recovery-known": is_known}
+
+
+def _batches(frames: Frames, window: Window, every: pd.DataFrame) -> Flags:
+    """Say which releases are of a batch that is timed, in the week of the batch: one that began later is not."""
+    passes = finished_passes(frames, Selection(window))[[*BATCH, "week"]]
+    weeks = every[BATCH].merge(passes, on=BATCH, how="left")["week"]
+    return {"timed": weeks.eq(window.week_of(every["started_at"])).fillna(value=False).astype("bool")}
+
+
+def _ranks(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:
+    reached = batches_reached(frames, window)[[*BATCH, "batch_rank", "at_risk", "surfaced"]]
+    ranks = every[BATCH].merge(reached, on=BATCH, how="left")
+    for name in ("at_risk", "surfaced"):
+        ranks[name] = ranks[name].eq(other=True)
+    return ranks.astype({"batch_rank": "Int64"})
+
+
+def _template_ids(failures: pd.DataFrame, window: Window, every: pd.DataFrame, held: pd.DataFrame) -> "pd.Series[str]":
+    """Name the templates of the last week's failures by release; a failed rollback is its release's, as counted."""
+    rows = matching(failures, Selection(window.last(1)))
+    rows = rows.assign(template_id=[template_id(one) for one in templates(rows)])
+    places = every[PLACE].assign(release=every.index)
+    attempts = rows[rows["kind"] == "attempt"].merge(places, on=PLACE)
+    jobs = held[[*PLAN, "component_id", "rollback_job_id", "release"]].rename(columns={"rollback_job_id": "job_id"})
+    undone = rows[rows["kind"] == "rollback"].merge(jobs, on=[*PLAN, "component_id", "job_id"])
+    known = pd.concat([part[["release", "template_id"]] for part in (attempts, undone)]).drop_duplicates()
+    by_release = known.sort_values("template_id").groupby("release")["template_id"].agg(" ".join)
+    return by_release.astype("object").reindex(every.index).fillna("").astype("str")
