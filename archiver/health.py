@@ -5,6 +5,7 @@ from datetime import date, datetime
 from typing import Any
 
 from archiver.instants import instant_text
+from archiver.known_failures import KnownFailure
 from archiver.ledger import RunResult
 
 
@@ -86,6 +87,7 @@ class ProjectStatus:
     missed_nights: list[date]
     failed_plans_count: int
     failed_plans: list[FailedPlan]
+    known_failures: list[KnownFailure]
     holdings: Holdings
 
     def as_json(self) -> dict[str, Any]:
@@ -105,6 +107,10 @@ class ProjectStatus:
             "failed_plans_count": self.failed_plans_count,
             "failed_plans": [
                 {name: _plain(value) for name, value in asdict(plan).items()} for plan in self.failed_plans
+            ],
+            "known_failures": [
+                {name: _plain(value) for name, value in asdict(failure).items() if name != "project_id"}
+                for failure in self.known_failures
             ],
             **held_rows,
             "growth": growth,

@@ -338,6 +338,7 @@ class _Run:
         if result.outcome == "running":
             is_partial = counts.plans_failed > 0 or self.is_incomplete
             result.outcome = "partial" if is_partial else "complete"
+            result.has_only_failed_plans = is_partial and not self.is_incomplete
         if counts.plans_failed:
             self._note(f"{counts.plans_failed} of {counts.plans_listed} plans could not be archived")
         result.ended_at = ended_at = self.clock.now()

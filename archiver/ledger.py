@@ -47,6 +47,8 @@ class RunResult:
     ended_at: datetime | None = None
     counts: RunCounts = field(default_factory=RunCounts)
     error: str | None = None
+    # Whether nothing but the plans named in fetch_failures keeps it from being complete.
+    has_only_failed_plans: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return what `run --json` prints."""

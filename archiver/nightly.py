@@ -1,6 +1,6 @@
 """A night: settings, API client and store put together, and every project archived once."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -12,9 +12,11 @@ from archiver.api.signing import Signer
 from archiver.api.throttle import Throttle
 from archiver.api.transport import open_http
 from archiver.clock import Clock
+from archiver.database import connected
 from archiver.due import RunOptions
 from archiver.errors import ArchiverError, LeaseHeldError
 from archiver.ingest import archive_project
+from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
 from archiver.settings import Settings
 
@@ -26,12 +28,15 @@ class ProjectOutcome:
     project_id: str
     result: RunResult | None = None
     error: ArchiverError | None = None
+    is_ok: bool = False  # though not complete
 
     @property
     def exit_code(self) -> int:
         """0 complete, 1 in part, 3 not done, 75 held by another process."""
         if self.error is not None:
             return self.error.exit_code
+        if self.is_ok:
+            return 0
         return {"complete": 0, "failed": 3}.get(self.result.outcome if self.result else "failed", 1)
 
 
@@ -43,6 +48,19 @@ def exit_code(outcomes: list[ProjectOutcome]) -> int:
     if all(code == 0 for code in codes):
         return 0
     return next((code for code in codes if code != 0), 0) if len(set(codes)) == 1 else 1
+
+
+def known_failures_ok(outcomes: list[ProjectOutcome], engine: Engine, settings: Settings) -> list[ProjectOutcome]:
+    """Take as done the projects of which nothing failed but what has failed alike in three nights in a row."""
+    judged = []
+    with connected(engine, settings.database_url.get_secret_value()) as connection:
+        for outcome in outcomes:
+            result, is_ok = outcome.result, False
+            if result is not None and result.has_only_failed_plans:
+                # They stand among this run's failures, so it is enough to count them.
+                is_ok = len(load_known_failures(connection, [outcome.project_id])) == result.counts.plans_failed
+            judged.append(replace(outcome, is_ok=is_ok))
+    return judged
 
 
 async def archive_all(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, case, func, literal_column, select, t
 
 from archiver.database import is_sqlite, parse_url, sqlite_path
 from archiver.health import FailedPlan, Holdings, Nights, ProjectStatus, Run, Status
+from archiver.known_failures import load_known_failures
 from archiver.lease import held
 from archiver.ledger import Night, RunCounts, RunResult
 from archiver.mapping import Row
@@ -101,6 +102,7 @@ def _project(
         missed_nights=missed[:MISSED_NIGHTS_SHOWN],
         failed_plans_count=failed_count,
         failed_plans=failed,
+        known_failures=load_known_failures(connection, [project_id]),
         holdings=holdings,
     )
 

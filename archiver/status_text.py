@@ -47,6 +47,7 @@ def _project(project: ProjectStatus, status: Status) -> Iterator[str]:
         yield from _line(label, _run(run, status.checked_at))
     yield from _line("nights", _nights(project))
     yield from _failed(project)
+    yield from _known(project)
     rows = project.holdings
     yield from _line(
         "holds",
@@ -105,6 +106,19 @@ def _failed(project: ProjectStatus) -> Iterator[str]:
         yield _cut(f"{_INDENT}  {plan.stage}: {' '.join(plan.message.split())}")
     if project.failed_plans_count > _PLANS_SHOWN:
         yield f"{_INDENT}and {project.failed_plans_count - _PLANS_SHOWN:,} more: --json"
+
+
+def _known(project: ProjectStatus) -> Iterator[str]:
+    known = project.known_failures
+    if not known:
+        return
+    plans = "1 plan fails" if len(known) == 1 else f"{len(known):,} plans fail"
+    yield from _line("known", f"{plans} alike, night after night: known failures")
+    for failure in known[:_PLANS_SHOWN]:
+        since = f"{failure.nights_count} nights, since {failure.since_night.isoformat()}"
+        yield _cut(f"{_INDENT}{failure.plan_id}: {failure.error_code or failure.stage}, {since}")
+    if len(known) > _PLANS_SHOWN:
+        yield f"{_INDENT}and {len(known) - _PLANS_SHOWN:,} more: --json"
 
 
 def _line(label: str, told: str) -> list[str]:

@@ -149,6 +149,17 @@ OBSERVING_RUNS: Contract = {"project_id": "str", "run_id": "str", "started_at": 
 # A row is one plan that a run could not archive.
 PLANS_MISSED: Contract = {"run_id": "str", "plan_id": "str"}
 
+# A row is one plan that failed alike, with the same stage and error code, in at least three nights in a row.
+KNOWN_FAILURES: Contract = {
+    "project_id": "str",
+    "plan_id": "str",
+    "stage": "str",
+    "error_code": "str",
+    "since_night": "str",
+    "nights_count": "int64",
+    "message": "str",
+}
+
 
 def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Give a frame the contract's columns, in its order and with its dtypes, whatever the database sent.

@@ -1,7 +1,7 @@
 """A weekly report made from the archive, with what it restates; and issued: kept in the archive as it went out."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -60,6 +60,7 @@ def weekly_of(
         zone,
         recheck_days=settings.recheck_days,
         failures=failures,
+        known_failures=now.known_failures(monday + timedelta(days=7)),  # the night after Sunday ends the week
         baseline=baseline,
         issued=versions,
     )

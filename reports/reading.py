@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
@@ -15,8 +15,9 @@ from archiver.archive import open_reader
 from archiver.asof import as_known_at
 from archiver.database import first_line
 from archiver.errors import DatabaseError
+from archiver.known_failures import load_known_failures
 from archiver.settings import Settings
-from reports.columns import Contract, conform
+from reports.columns import KNOWN_FAILURES, Contract, conform
 
 _ROWS_AT_ONCE = 50_000
 
@@ -69,6 +70,12 @@ class Reading:
     def book_scalar(self, query: Select[Any]) -> Any:
         """Read one value of the books; None if there is no row."""
         return self._book_keeper.execute(query).scalar()
+
+    def known_failures(self, until: date) -> pd.DataFrame:
+        """Read KNOWN_FAILURES as they were in a night."""
+        found = load_known_failures(self._book_keeper, self.projects, until)
+        columns = {name: pd.Series([getattr(one, name) for one in found], dtype="object") for name in KNOWN_FAILURES}
+        return conform(pd.DataFrame(columns), KNOWN_FAILURES)
 
     def of_projects(self, table: Any) -> ColumnElement[bool]:
         """Say which rows are of the named projects: all, where none are named."""

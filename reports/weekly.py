@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.banner import banner
 from reports.behind import releases_behind
-from reports.columns import FAILURES, Frames, empty
+from reports.columns import FAILURES, KNOWN_FAILURES, Frames, empty
 from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
 from reports.statistics import rate_change
@@ -19,6 +19,7 @@ from reports.verdict import Verdict, verdict
 from reports.window import Week, Window
 
 WEEKS = 26
+_PLANS_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,12 @@ def weekly_report(
     *,
     recheck_days: int,
     failures: pd.DataFrame | None = None,
+    known_failures: pd.DataFrame | None = None,
     baseline: Baseline | None = None,
     issued: Mapping[str, Mapping[str, int]] | None = None,
 ) -> WeeklyReport:
-    """Make the report of the week that begins on `monday` from the frames of its weeks, and FAILURES of all history.
+    """Make the report of the week that begins on `monday` from the frames of its weeks, FAILURES of all history,
+    and the KNOWN_FAILURES of the night that ends it.
 
     `baseline` is the issued report to compare it with, `issued` the definition versions of those on its weeks.
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
@@ -81,6 +84,7 @@ def weekly_report(
     judged = verdict(frames, window, as_of=as_of)
     failures = empty(FAILURES) if failures is None else failures
     tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
+    tables["known-failures"] = empty(KNOWN_FAILURES) if known_failures is None else known_failures
     headline = _headline(tables)
     sentences = _sentences(headline) | {"verdict": judged.sentence}
     above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
@@ -95,7 +99,7 @@ def weekly_report(
         result=_result(headline),
         headline=headline,
         sentences=sentences,
-        unknowns=tuple(_unknowns(headline, above, tables["coverage-by-project"], recheck_days)),
+        unknowns=tuple(_unknowns(headline, above, tables, recheck_days)),
         tables=tables,
         verdict=judged,
         behind=releases_behind(frames, failures, window),
@@ -204,16 +208,23 @@ def _known(headline: Mapping[str, Any]) -> str:
     return f"Collected in part: {done:,} of {_count(planned, 'night')}{of_projects} archived in full."
 
 
-def _unknowns(headline: Mapping[str, Any], above: str | None, projects: pd.DataFrame, recheck_days: int) -> list[str]:
+def _unknowns(
+    headline: Mapping[str, Any], above: str | None, tables: Mapping[str, pd.DataFrame], recheck_days: int
+) -> list[str]:
     """Say what the numbers can't know, the week's own gaps first."""
     unknowns = []
     if above is not None:
         unknowns.append(above)
     if headline["coverage"] == "none" and headline["attempts"]:
         unknowns.append("What is shown for this week was seen on later nights; what was replaced before is lost.")
+    projects = tables["coverage-by-project"]
     gaps = projects.loc[projects["coverage"] != "complete", "project_id"]
     if len(projects) > 1 and len(gaps):
         unknowns.append(f"{len(gaps):,} of {len(projects):,} projects were not collected in full.")
+    known = list(tables["known-failures"]["plan_id"])
+    if known:
+        named = ", ".join(known[:_PLANS_NAMED]) + (" and others" if len(known) > _PLANS_NAMED else "")
+        unknowns.append(f"{_count(len(known), 'plan')} could not be archived, alike in three nights or more: {named}.")
     if headline["unknown"]:
         unknowns.append(f"The outcome of {_count(headline['unknown'], 'attempt')} is unknown: not counted as finished.")
     if headline["unfinished"]:

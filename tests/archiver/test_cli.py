@@ -152,6 +152,21 @@ def test_a_run_in_part_exits_1_and_says_why(cloud):
     assert errors(err) == [f"error: {FIRST}: 1 of {row['plans_listed']} plans could not be archived"]
 
 
+def test_a_plan_that_fails_every_night_is_no_reason_to_exit_1_where_that_is_asked_for(cloud, sqlite_archive_file):
+    plan = HISTORY.timelines[FIRST][0].plan_id
+    _, settings = cloud(Fault("status", plan_id=plan, match="deploy-info", status=403))
+    codes = []
+    for night in ("2026-10-01", "2026-10-02", "2026-10-03"):
+        code, out, _ = run("run", "--json", "--known-failures-ok", **settings)
+        codes.append((code, json.loads(out)["outcome"]))
+        with sqlite_archive_file.engine.begin() as connection:  # as if it had been that night
+            connection.execute(text("DELETE FROM nights"))
+            connection.execute(text("UPDATE runs SET night_date = :n WHERE night_date > '2026-11-01'"), {"n": night})
+
+    assert codes == [(1, "partial"), (1, "partial"), (0, "partial")]
+    assert run("run", **settings)[0] == 1
+
+
 def test_a_wrong_token_exits_3_with_one_line_that_says_what_to_do(cloud):
     _, settings = cloud()
 

@@ -225,6 +225,26 @@ def test_a_name_can_not_command_the_terminal(told):
     assert any("red\\x1b[31m\\x9b\\u202e" in line for line in shown)
 
 
+def test_a_plan_that_failed_alike_for_three_nights_is_listed_as_known(told):
+    for night in range(4):
+        told.clock.set(FIRST_NIGHT + night * 24 * HOUR)
+        told.ran("partial", failed=["a"] if night == 0 else ["a", "b"])
+
+    known = told.project().as_json()["known_failures"]
+    assert known[0] == {
+        "plan_id": "a",
+        "stage": "deploy_info",
+        "error_code": "500",
+        "message": "no answer",
+        "since_night": "2026-11-18",
+        "nights_count": 4,
+        "failed_at": "2026-11-21T02:25:00.000Z",
+    }
+    assert [(one["plan_id"], one["nights_count"]) for one in known] == [("a", 4), ("b", 3)]
+    at = lines(told).index("  known     2 plans fail alike, night after night: known failures")
+    assert lines(told)[at + 1] == f"{' ' * 12}a: 500, 4 nights, since 2026-11-18"
+
+
 def test_a_plan_that_did_not_fail_in_the_latest_run_is_not_told(told):
     told.ran("partial", failed=["a"])
     told.clock.set(FIRST_NIGHT + 24 * HOUR)
@@ -298,8 +318,8 @@ def test_json_has_the_documented_keys_and_times_as_the_archive_writes_them(told)
     project = found["projects"][0]
     assert list(project) == [
         *("project_id", "is_configured", "is_fresh", "age_hours", "last_run", "last_complete_at", "recent_runs"),
-        *("nights", "missed_nights", "failed_plans_count", "failed_plans", "plans", "plans_gone", "plans_unsettled"),
-        *("attempts", "rollbacks", "snapshots", "growth"),
+        *("nights", "missed_nights", "failed_plans_count", "failed_plans", "known_failures"),
+        *("plans", "plans_gone", "plans_unsettled", "attempts", "rollbacks", "snapshots", "growth"),
     ]
     assert project["last_complete_at"] is None
     assert project["last_run"] == project["recent_runs"][0]
@@ -324,9 +344,11 @@ def test_json_has_the_documented_keys_and_times_as_the_archive_writes_them(told)
 def test_the_text_stays_within_80_columns_and_names_every_project(told, count):
     projects = [f"{number:032x}" for number in range(count)]
     for project in projects:
-        told.ran(
-            "partial", project=project, failed=[f"plan-{'x' * 90}-{number}" for number in range(8)], error="e " * 90
-        )
+        told.clock.set(FIRST_NIGHT)
+        for _ in range(3):
+            failed = [f"plan-{'x' * 90}-{number}" for number in range(8)]
+            told.ran("partial", project=project, failed=failed, error="e " * 90)
+            told.clock.advance(86_400)
     told.clock.advance(40 * 86_400)
 
     with told.archive.engine.connect() as connection:

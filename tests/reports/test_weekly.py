@@ -3,9 +3,11 @@
 import json
 from datetime import UTC, date, datetime, timedelta
 
+import pandas as pd
 import pytest
 from report_builders import UTC_ZONE, at, attempt, frames, night, rollback
 
+from reports.columns import KNOWN_FAILURES, conform
 from reports.render import render_weekly
 from reports.weekly import weekly_report
 
@@ -120,6 +122,21 @@ def test_an_empty_archive_makes_every_file():
     assert "not collected" in files["weekly-2026-W47.html"]
     assert "**Releases:** not known" in files["weekly-2026-W47.md"]
     assert json.loads(files["weekly-2026-W47.json"])["result"] == "not collected"
+
+
+def test_plans_that_are_never_archived_are_named():
+    rows = {"project_id": "p", "stage": "deploy_info", "error_code": "403", "since_night": "2026-11-02"}
+    rows |= {"nights_count": 20, "message": "forbidden"}
+    known = conform(pd.DataFrame([rows | {"plan_id": name} for name in "abcd"]), KNOWN_FAILURES)
+
+    report = weekly_report(frames([attempt()]), MONDAY, UTC_ZONE, recheck_days=14, known_failures=known)
+
+    assert "4 plans could not be archived, alike in three nights or more: a, b, c and others." in report.unknowns
+    files = render_weekly(report)
+    assert "a, b, c and others" in files["weekly-2026-W47.md"]
+    assert "a, b, c and others" in files["weekly-2026-W47.html"]
+    assert files["weekly-2026-W47-known-failures.csv"].splitlines()[1] == "p,a,deploy_info,403,2026-11-02,20,forbidden"
+    assert not any("alike" in line for line in report_of(attempt()).unknowns)
 
 
 def test_a_rollback_that_can_still_come_is_said():
