@@ -8,12 +8,15 @@ import sys
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from archiver import export_command, grant_command, label_command, upkeep
 from archiver.errors import ArchiverError
+
+if TYPE_CHECKING:
+    from archiver.stopping import Stop
 
 _T = TypeVar("_T")
 
@@ -107,12 +110,14 @@ def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None
     from archiver.logs import configure
     from archiver.schedule import keep_nights
     from archiver.settings import load_settings
+    from archiver.stopping import Stop
 
     configure(log_format)
     settings = load_settings(config)
     settings.check_run()
     open_archive(settings)[0].dispose()
-    _until_signal(keep_nights(config, SystemClock()))
+    stop = Stop()
+    _until_signal(keep_nights(config, SystemClock(), stop=stop), stop)
 
 
 @app.command()
@@ -204,14 +209,19 @@ def dictionary(
     typer.echo("\n".join(export_dictionary() if export else lines()))
 
 
-def _until_signal(work: Coroutine[Any, Any, _T]) -> _T | None:
-    """Run until done, or until SIGTERM or SIGINT cancels it, after what is in hand; then return None."""
+def _until_signal(work: Coroutine[Any, Any, _T], stop: "Stop | None" = None) -> _T | None:
+    """Run until done, or until SIGTERM or SIGINT ends it; then return None.
+
+    It is cancelled, and saves what it has; with `stop`, it is asked first, and cancelled by a second signal.
+    """
 
     async def watched() -> _T:
         task = asyncio.ensure_future(work)
+        if stop is not None:
+            stop.watch(task)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, task.cancel)
+            loop.add_signal_handler(number, task.cancel if stop is None else stop.ask)
         return await task
 
     try:

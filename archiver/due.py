@@ -1,10 +1,11 @@
 """Which of the listed plans a run fetches."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
 from archiver.ledger import Night
 from archiver.mapping import SETTLED, key_of
+from archiver.stopping import Stop
 from archiver.store import KnownPlan
 
 
@@ -20,6 +21,7 @@ class RunOptions:
     run_seconds: float = 14400
     recheck_days: int = 14
     sweep_days: int = 30
+    stop: Stop = field(default_factory=Stop)
 
 
 def is_due(  # noqa: PLR0911 - one rule, one line

@@ -31,6 +31,12 @@ class LeaseHeldError(ArchiverError):
     exit_code = 75
 
 
+class NightServedError(ArchiverError):
+    """Another process has done this night meanwhile."""
+
+    exit_code = 0
+
+
 class LeaseLostError(ArchiverError):
     """Another process took the lease over meanwhile; nothing of this one may be saved any more."""
 

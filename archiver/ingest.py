@@ -12,12 +12,21 @@ from sqlalchemy import Connection, Engine
 from archiver.api.client import ReleaseApi
 from archiver.clock import Clock
 from archiver.due import RunOptions, is_due
-from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, RowRefusedError
+from archiver.errors import (
+    ApiError,
+    ArchiverError,
+    GiveUpPlanError,
+    GiveUpRunError,
+    NightServedError,
+    PlanGoneError,
+    RowRefusedError,
+)
 from archiver.failures import catch_up
 from archiver.lease import Lease, acquire, kept_alive
 from archiver.ledger import (
     RunResult,
     close_run,
+    is_served,
     open_nights,
     open_run,
     save_failures,
@@ -101,6 +110,8 @@ class _Run:
             write_weeks(connection, ("UTC", zone.key), now)
             night = open_nights(connection, self.project_id, self.options.night, now)
             night_date = None if self.options.kind == "watch" else night
+            if self.options.kind == "scheduled" and night and is_served(connection, self.project_id, night):
+                raise NightServedError(f"another process has done the night of {night} meanwhile")
             run_id = open_run(connection, self.project_id, self.options.kind, now, self.options.revision, night_date)
             return lease, run_id, night_date
 
@@ -125,7 +136,10 @@ class _Run:
         counts.plans_listed = len(listed) + len(nameless)
         due = self._decide(listed, answer.captured_at)
         self.unsaved = {seen.plan_id for seen in due}
-        await self._fetch_all(due, deadline)
+        with self.options.stop.held():
+            await self._fetch_all(due, deadline)
+        if self.unsaved:
+            self.options.stop.check()  # what was in hand is saved; the night stays due
         if listing.is_whole and not self.unreadable:
             absent = [
                 plan_id for plan_id, state in self.known.items() if plan_id not in listed and state.gone_at is None
@@ -159,7 +173,7 @@ class _Run:
 
     async def _fetch_all(self, due: list[Seen], deadline: float) -> None:
         """Fetch with bounded concurrency, saving whole plans on the way; what is left at the end has failed."""
-        waiting = iter(due)
+        waiting = (seen for seen in due if not self.options.stop.is_asked)
         answered: asyncio.Queue[Seen | None] = asyncio.Queue()
         room = asyncio.Semaphore(2 * SAVE_PLANS)
         tried: set[str] = set()

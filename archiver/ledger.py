@@ -189,6 +189,12 @@ def _write_nights(connection: Connection, project_id: str, fallen_due: Sequence[
     upsert(connection, nights, rows, replaces=False)
 
 
+def is_served(connection: Connection, project_id: str, night_date: date) -> bool:
+    """Whether a run has done a night, in full or in part."""
+    state = select(nights.c.state).where(nights.c.project_id == project_id, nights.c.night_date == night_date)
+    return connection.execute(state).scalar() in ("done", "partial")
+
+
 def settle_night(connection: Connection, project_id: str, night_date: date, run_id: str, outcome: str) -> None:
     """Note on a night how a run served it; a better run is never overwritten by a worse one."""
     state = {"complete": "done", "partial": "partial"}.get(outcome)

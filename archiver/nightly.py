@@ -19,6 +19,7 @@ from archiver.ingest import archive_project
 from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
 from archiver.settings import Settings
+from archiver.stopping import Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,14 @@ def known_failures_ok(outcomes: list[ProjectOutcome], engine: Engine, settings: 
 
 
 async def archive_all(
-    settings: Settings, engine: Engine, revision: str, clock: Clock, *, kind: str = "manual", is_full: bool = False
+    settings: Settings,
+    engine: Engine,
+    revision: str,
+    clock: Clock,
+    *,
+    kind: str = "manual",
+    is_full: bool = False,
+    stop: Stop | None = None,
 ) -> list[ProjectOutcome]:
     """Archive every project of the settings, one after the other; one that fails never stops the others."""
     limits = Limits(
@@ -81,12 +89,14 @@ async def archive_all(
         run_seconds=settings.run_seconds,
         recheck_days=settings.recheck_days,
         sweep_days=settings.sweep_days,
+        stop=stop or Stop(),
     )
     throttle = Throttle(settings.requests_per_second)
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     outcomes = []
     async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=settings.concurrency) as http:
         for project_id in settings.project_ids:
+            options.stop.check()
             auth = _auth(settings, project_id, http, throttle, clock, limits)
             api = ReleaseApi(
                 http,

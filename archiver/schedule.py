@@ -1,56 +1,86 @@
-"""When: the alarm clock, and the tick that asks the archive which night is still to do."""
+"""When: at each alarm the archive is asked which nights are still to do, and which projects to watch."""
 
-import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
+from archiver.alarm import NIGHT, WATCH, AlarmCounts, alarms
 from archiver.archive import open_archive
 from archiver.clock import Clock
 from archiver.database import connected
-from archiver.errors import ArchiverError
-from archiver.nightly import archive_all
-from archiver.nights import cron_trigger, last_due
-from archiver.schema import nights
+from archiver.errors import ArchiverError, LeaseHeldError, NightServedError
+from archiver.nightly import ProjectOutcome, archive_all
+from archiver.nights import last_due
+from archiver.schema import nights, runs
 from archiver.settings import Settings, load_settings
+from archiver.stopping import Stop
 from archiver.weekly import issue, week_to_issue
 
 log = structlog.get_logger()
 
-TICK_MINUTES = 15
-# A tick that comes late is as good: it asks the archive what is to do.
-_ALARM = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+# An alarm that rings a little early, or a look that began a little late, is no reason to leave one out.
+_WATCH_SHARE = 0.9
 
 
-async def keep_nights(config: Path | None, clock: Clock) -> None:
-    """Tick at start, at each scheduled time and every quarter of an hour, until cancelled."""
+@dataclass(slots=True)
+class ScheduleCounts:
+    """What happened since the start: alarms, looks at what is to do, and those that failed."""
+
+    alarm: AlarmCounts = field(default_factory=AlarmCounts)
+    ticks: int = 0
+    errors: int = 0
+
+
+async def keep_nights(
+    config: Path | None,
+    clock: Clock,
+    *,
+    stop: Stop | None = None,
+    counts: ScheduleCounts | None = None,
+    ringing: AsyncIterator[frozenset[str]] | None = None,
+) -> None:
+    """Do at each alarm what is to do, one thing at a time, until told to stop or no alarm is left."""
+    stop, counts = stop or Stop(), counts or ScheduleCounts()
     settings = load_settings(config)
-    scheduler = AsyncIOScheduler()
-    one_at_a_time = asyncio.Lock()
+    log.info(
+        "schedule.started",
+        schedule=settings.schedule,
+        timezone=settings.timezone,
+        watch_minutes=settings.watch_minutes,
+    )
+    async with aclosing(ringing or alarms(settings, counts.alarm)) as rings:  # type: ignore[type-var]
+        async for what in rings:
+            await _look(what, config, clock, stop, counts)
+            stop.check()
 
-    async def guarded() -> None:
-        async with one_at_a_time:
-            try:
-                await tick(load_settings(config), clock, config)
-            except ArchiverError as error:
-                log.error("schedule.tick_failed", error=str(error))  # noqa: TRY400 - known errors need no traceback
 
-    scheduler.add_job(guarded, cron_trigger(settings.schedule, ZoneInfo(settings.timezone)), **_ALARM)
-    scheduler.add_job(guarded, cron_trigger(settings.report_schedule, ZoneInfo(settings.timezone)), **_ALARM)
-    scheduler.add_job(guarded, "interval", minutes=TICK_MINUTES, **_ALARM)
-    scheduler.start()
-    log.info("schedule.started", schedule=settings.schedule, timezone=settings.timezone)
+async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: Stop, counts: ScheduleCounts) -> None:
+    """Do what an alarm asks for. What fails is logged and counted, and asked for again by the next alarm."""
+    counts.ticks += 1
     try:
-        await guarded()
-        await asyncio.Event().wait()
-    finally:
-        scheduler.shutdown(wait=False)
+        settings = load_settings(config)
+        if NIGHT in what:
+            await tick(settings, clock, config, stop)
+        if WATCH in what:
+            await watch(settings, clock, stop)
+    except ArchiverError as error:
+        counts.errors += 1
+        log.error("schedule.tick_failed", error=str(error))  # noqa: TRY400 - known errors need no traceback
+    except Exception as error:
+        # Staying up for years means outliving what nobody foresaw, too.
+        counts.errors += 1
+        said = f"unexpected {type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}"
+        log.exception("schedule.tick_broke", error=said, exc_info=bool(os.environ.get("ARCHIVER_DEBUG")))
 
 
-async def tick(settings: Settings, clock: Clock, config: Path | None = None) -> list[str]:
+async def tick(settings: Settings, clock: Clock, config: Path | None = None, stop: Stop | None = None) -> list[str]:
     """Archive the projects whose latest night no run has served yet, and issue the week's report if that is due.
 
     Return those projects. Doing it twice does it once.
@@ -60,9 +90,7 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None) -> 
         to_do = projects_to_do(settings, engine, clock)
         if to_do:
             wanted = settings.model_copy(update={"project_id": ",".join(to_do)})
-            for outcome in await archive_all(wanted, engine, revision, clock, kind="scheduled"):
-                if outcome.error is not None:
-                    log.error("schedule.project_failed", project_id=outcome.project_id, error=str(outcome.error))
+            _log_failed(await archive_all(wanted, engine, revision, clock, kind="scheduled", stop=stop))
         is_night_open = bool(projects_to_do(settings, engine, clock))
         week = week_to_issue(settings, engine, clock.now(), is_night_open=is_night_open)
         if week is not None:
@@ -70,6 +98,30 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None) -> 
         return to_do
     finally:
         engine.dispose()
+
+
+async def watch(settings: Settings, clock: Clock, stop: Stop | None = None) -> list[str]:
+    """Look between nights at the projects at which nobody looked for ARCHIVER_WATCH_MINUTES, and return them.
+
+    A project whose night is still to do is left to the night.
+    """
+    engine, revision = open_archive(settings)
+    try:
+        to_watch = projects_to_watch(settings, engine, clock)
+        if to_watch:
+            wanted = settings.model_copy(update={"project_id": ",".join(to_watch)})
+            _log_failed(await archive_all(wanted, engine, revision, clock, kind="watch", stop=stop))
+        return to_watch
+    finally:
+        engine.dispose()
+
+
+def _log_failed(outcomes: Sequence[ProjectOutcome]) -> None:
+    for outcome in outcomes:
+        if isinstance(outcome.error, LeaseHeldError | NightServedError):
+            log.info("schedule.project_left", project_id=outcome.project_id, reason=str(outcome.error))
+        elif outcome.error is not None:
+            log.error("schedule.project_failed", project_id=outcome.project_id, error=str(outcome.error))
 
 
 def projects_to_do(settings: Settings, engine: Engine, clock: Clock) -> list[str]:
@@ -81,3 +133,19 @@ def projects_to_do(settings: Settings, engine: Engine, clock: Clock) -> list[str
     with connected(engine, settings.database_url.get_secret_value()) as connection:
         done = set(connection.execute(served).scalars())
     return [project_id for project_id in settings.project_ids if project_id not in done]
+
+
+def projects_to_watch(settings: Settings, engine: Engine, clock: Clock) -> list[str]:
+    """Return the projects whose night is done and whose latest run began ARCHIVER_WATCH_MINUTES ago."""
+    if not settings.watch_minutes:
+        return []
+    since = clock.now() - timedelta(minutes=settings.watch_minutes * _WATCH_SHARE)
+    looked = select(runs.c.project_id, func.max(runs.c.started_at)).where(runs.c.kind != "import")
+    with connected(engine, settings.database_url.get_secret_value()) as connection:
+        last = {row[0]: row[1] for row in connection.execute(looked.group_by(runs.c.project_id))}
+    to_do = projects_to_do(settings, engine, clock)
+    return [
+        project_id
+        for project_id in settings.project_ids
+        if project_id not in to_do and project_id in last and last[project_id] <= since
+    ]

@@ -7,10 +7,8 @@ import pandas as pd
 from reports.batch_timing import finished_passes
 from reports.columns import Frames
 from reports.delivery import is_change_failure
-from reports.failures import templates
 from reports.flaky import places_tried_again
 from reports.groups import Selection, matching, outcome_flags
-from reports.masking import template_id
 from reports.recovery import change_failures
 from reports.releases import BATCH, PLACE, PLAN, component_releases, releases_and_rollbacks, with_inferred_starts
 from reports.survival import batches_reached
@@ -124,7 +122,6 @@ def _ranks(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:
 def _template_ids(failures: pd.DataFrame, window: Window, every: pd.DataFrame, held: pd.DataFrame) -> "pd.Series[str]":
     """Name the templates of the last week's failures by release; a failed rollback is its release's, as counted."""
     rows = matching(failures, Selection(window.last(1)))
-    rows = rows.assign(template_id=[template_id(one) for one in templates(rows)])
     places = every[PLACE].assign(release=every.index)
     attempts = rows[rows["kind"] == "attempt"].merge(places, on=PLACE)
     jobs = held[[*PLAN, "component_id", "rollback_job_id", "release"]].rename(columns={"rollback_job_id": "job_id"})

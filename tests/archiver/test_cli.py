@@ -352,6 +352,45 @@ def test_a_run_that_is_killed_is_marked_by_the_next_one_which_does_it_all(stuck_
     assert len(sqlite_archive_file.rows(schema.plans)) == json.loads(out)["plans_listed"]
 
 
+@pytest.fixture
+def slow_schedule(cloud, sqlite_archive_file):
+    """Start a scheduler whose fourth answer takes some seconds; return a function that does so once it waits for it."""
+    started = []
+
+    def begin(pause_seconds):
+        simulator, settings = cloud(Fault("delay", match="deploy-info", after=3, pause_seconds=pause_seconds))
+        process = start("schedule", **settings | {"CONCURRENCY": "1", "RETRY_SECONDS": "90"})
+        started.append(process)
+        deadline = time.monotonic() + 20
+        while simulator.seen["deploy_info"] < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize(("pause_seconds", "signals", "plans"), [(2, 1, 4), (60, 2, 3)])
+def test_a_scheduler_ends_after_the_plan_in_hand_and_when_told_twice_at_once(
+    slow_schedule, sqlite_archive_file, pause_seconds, signals, plans
+):
+    process = slow_schedule(pause_seconds)
+
+    for _ in range(signals):
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)
+    _, err = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert "Traceback" not in err
+    assert len(sqlite_archive_file.rows(schema.plans)) == plans
+    (run_row,) = sqlite_archive_file.rows(schema.runs)
+    assert (run_row["outcome"], run_row["plans_fetched"]) == ("interrupted", plans)
+    assert [row["state"] for row in sqlite_archive_file.rows(schema.nights)] == ["due"]
+
+
 def test_the_scheduler_does_the_night_at_start_and_ends_when_told_to(cloud, sqlite_archive_file):
     _, settings = cloud()
     process = start("schedule", **settings)

@@ -9,11 +9,15 @@ from pydantic import SecretStr
 from receivers import web_server
 
 from archiver import schedule, schema
+from archiver.alarm import NIGHT
 from archiver.clock import ManualClock
-from archiver.errors import ArchiverError
-from archiver.schedule import keep_nights, projects_to_do, tick
+from archiver.errors import ArchiverError, NightServedError
+from archiver.lease import acquire
+from archiver.nightly import archive_all, exit_code
+from archiver.schedule import ScheduleCounts, keep_nights, projects_to_do, tick
 from archiver.settings import load_settings
 from archiver.simulator import Fault, Faults, Simulator, build_history, running
+from archiver.stopping import Stop
 from archiver.weekly import week_to_issue
 
 ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -89,20 +93,89 @@ async def test_the_night_falls_due_at_its_minute(archive, settings, clock):
     assert projects_to_do(settings, archive.engine, clock) == [FIRST, SECOND]
 
 
-async def test_staying_up_ticks_at_the_start_and_ends_when_told_to(sqlite_archive_file, monkeypatch, clock):
+async def ring(*rings):
+    for what in rings:
+        yield frozenset(what)
+
+
+async def test_staying_up_looks_at_the_start_and_ends_when_told_to(sqlite_archive_file, monkeypatch, clock):
     ticked = asyncio.Event()
 
-    async def fake_tick(settings, clock, config):
+    async def fake_tick(settings, clock, config, stop):
         ticked.set()
 
     monkeypatch.setattr(schedule, "tick", fake_tick)
-    task = asyncio.create_task(keep_nights(None, clock))
+    stop, counts = Stop(), ScheduleCounts()
+    task = asyncio.create_task(keep_nights(None, clock, stop=stop, counts=counts))
+    stop.watch(task)
     await asyncio.wait_for(ticked.wait(), 5)
 
-    task.cancel()
+    stop.ask()
 
     with pytest.raises(asyncio.CancelledError):
         await task
+    assert counts.ticks == 1
+
+
+async def test_what_breaks_a_look_is_said_and_counted_and_the_next_alarm_looks_again(monkeypatch, clock):
+    broken = [ArchiverError("the database is away"), ZeroDivisionError("oops\nand more")]
+    looked = []
+
+    async def fake_tick(*_):
+        looked.append("night")
+        if broken:
+            raise broken.pop(0)
+
+    monkeypatch.setattr(schedule, "tick", fake_tick)
+    counts = ScheduleCounts()
+    with structlog.testing.capture_logs() as log:
+        await keep_nights(None, clock, counts=counts, ringing=ring([NIGHT], [NIGHT], [NIGHT]))
+
+    assert (looked, counts.ticks, counts.errors) == (["night"] * 3, 3, 2)
+    assert [(entry["event"], entry.get("error")) for entry in log[1:]] == [
+        ("schedule.tick_failed", "the database is away"),
+        ("schedule.tick_broke", "unexpected ZeroDivisionError: oops"),
+    ]
+
+
+async def test_a_stop_that_is_asked_for_in_a_look_ends_after_it(monkeypatch, clock):
+    stop, looked = Stop(), []
+
+    async def fake_tick(*_):
+        with stop.held():
+            looked.append("night")
+            stop.ask()
+
+    monkeypatch.setattr(schedule, "tick", fake_tick)
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_nights(None, clock, stop=stop, ringing=ring([NIGHT], [NIGHT]))
+    assert looked == ["night"]
+
+
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
+async def test_two_schedulers_at_once_do_each_night_once(archive, settings, clock):
+    clock.set(OUTAGE[1])
+    for _ in range(3):
+        did = await asyncio.gather(tick(settings, clock), tick(settings, clock))
+        assert did == [[FIRST, SECOND]] * 2  # both saw that there was something to do
+        clock.advance(86_400)
+
+    assert [(row["project_id"], row["outcome"]) for row in archive.rows(schema.runs)].count((FIRST, "complete")) == 3
+    assert len(archive.rows(schema.runs)) == 6
+
+
+async def test_a_night_that_was_done_meanwhile_is_not_done_again(archive, settings, clock):
+    clock.set(OUTAGE[1])
+    await tick(settings, clock)
+
+    outcomes = await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+
+    assert [type(outcome.error) for outcome in outcomes] == [NightServedError] * 2
+    assert exit_code(outcomes) == 0
+    assert len(archive.rows(schema.runs)) == 2
+    with archive.engine.begin() as connection:
+        acquire(connection, f"project:{FIRST}")  # nothing holds it
 
 
 @pytest.mark.parametrize(
