@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from archiver.clock import Clock
+from archiver.delivery import services_of
 from archiver.errors import ArchiverError
 from archiver.settings import load_settings
 from reports import evidence, publishing
@@ -42,7 +43,7 @@ from reports.options import (
 )
 from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
-from reports.sending import DeliveryError, send_weekly, services_of
+from reports.sending import DeliveryError, send_weekly
 from reports.window import monday_of, parse_week
 
 _ONE_WEEK = timedelta(days=7)
@@ -240,7 +241,7 @@ def _weekly(
     if issue and as_of is not None:
         raise UsageError("--issue keeps what is known now: leave out --as-of")
     settings = load_settings(config)
-    services = services_of(settings) if send else []
+    services = services_of(settings, "--send") if send else []
     zone = ZoneInfo(settings.timezone)
     at = parse_as_of(as_of, zone)
     now = clock_of(context).now()

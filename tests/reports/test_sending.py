@@ -11,10 +11,10 @@ from receivers import mail_server, web_server
 from report_builders import attempt, component, night, run, save
 from sqlalchemy import create_engine
 
-from archiver import schema
+from archiver import delivery, schema
 from archiver.clock import ManualClock
-from reports import cli, sending
-from reports.sending import Service
+from archiver.delivery import Service
+from reports import cli
 
 # Apprise looks for this module of the standard library when it loads its services.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
@@ -142,7 +142,7 @@ def test_a_redirect_is_not_followed_even_where_the_url_asks_for_it(send, web, ho
 
 
 def test_a_service_that_never_answers_is_given_up_after_its_time(send, web, hook, monkeypatch):
-    monkeypatch.setattr(sending, "DELIVERY_SECONDS", 3.0)
+    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 3.0)
 
     code, out, err = send(hook("slow") + "&rto=600", hook("ok"))
 

@@ -4,7 +4,7 @@ import apprise
 import pytest
 from apprise.manager_plugins import NotificationManager
 
-from reports.services import MAIL_SCHEMES, ServiceRefusedError, deliver, open_service, service_name
+from archiver.services import MAIL_SCHEMES, ServiceRefusedError, deliver, open_service, service_name
 
 # Apprise looks for this module of the standard library when it loads its services.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
