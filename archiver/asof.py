@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, case, create_engine, func, or_, select, text, true
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, func, or_, select, text, true
 from sqlalchemy.pool import StaticPool
 
 from archiver.errors import DatabaseError
@@ -142,7 +142,10 @@ def _refold(connection: Connection, target: Connection, plan_ids: list[PlanId], 
         _insert(target, snapshots, rows)
         folded.append(fold(*plan_id, rows, state))
     for table in FACTS:
-        _insert(target, table, [row for history in folded for row in rows_of(history, table)])
+        key = table.primary_key.columns.keys()[0]
+        # The same change twice in one instant is one, as everywhere.
+        rows_by_key = {row[key]: row for history in folded for row in rows_of(history, table)}
+        _insert(target, table, list(rows_by_key.values()))
     is_of_them = components.c.plan_key.in_([key_of(*plan_id) for plan_id in plan_ids])
     labelled = select(components.c.component_key).where(is_of_them)
     _insert(
@@ -159,11 +162,9 @@ def _refuse_unless_told(row: Row, state: State | None) -> None:
 
 
 def _nights_written(connection: Connection, at: datetime, projects: Sequence[str] | None) -> list[Row]:
-    """Return the nights that stood in the books then: runs and imports write those that are due when they start."""
-    is_writer = (runs.c.started_at <= at, _of(runs, projects))
-    is_begun = func.max(case((runs.c.kind != "import", 1), else_=0)) == 1  # an import only goes on with them
+    """Return the nights that stood in the books then: a run writes those that have fallen due when it starts."""
+    is_writer = (runs.c.kind != "import", runs.c.started_at <= at, _of(runs, projects))
     query = select(runs.c.project_id, func.max(runs.c.started_at)).where(*is_writer).group_by(runs.c.project_id)
-    query = query.having(is_begun)
     written = {row[0]: row[1] for row in connection.execute(query)}
     found = _rows(connection, nights, nights.c.planned_at <= at, _of(nights, projects))
     return [row for row in found if row["project_id"] in written and row["planned_at"] <= written[row["project_id"]]]

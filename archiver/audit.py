@@ -8,12 +8,12 @@ import zstandard
 from sqlalchemy import Connection, func, select, text
 
 from archiver.api.payloads import canonical
+from archiver.audit_books import book_findings
 from archiver.audit_ranges import range_findings
 from archiver.failures import unlike_messages
-from archiver.instants import instant_text
 from archiver.labelling import unlike_rules
 from archiver.replay import replay
-from archiver.schema import issued_reports, job_attempts, metadata, plan_states, plans, rollbacks, runs, snapshots
+from archiver.schema import job_attempts, metadata, plan_states, plans, rollbacks, snapshots
 from archiver.states import State
 
 _BODIES_AT_ONCE = 500
@@ -31,7 +31,7 @@ def findings(connection: Connection) -> Iterator[str]:
         yield finding
     yield from _reference_findings(connection)
     yield from range_findings(connection)
-    yield from _book_findings(connection)
+    yield from book_findings(connection)
     if is_readable:
         found = replay(connection, writes=False)
         if found.rows_written or found.rows_removed:
@@ -39,6 +39,8 @@ def findings(connection: Connection) -> Iterator[str]:
                 f"{found.rows_written} rows differ from what their bodies say, {found.rows_removed} have no body: "
                 "run `archiver replay`"
             )
+        if found.facts_unlike:
+            yield f"{found.facts_unlike} rows that rest on pruned bodies are not as they were kept: restore a backup"
     if count := unlike_rules(connection):
         yield f"places with other labels than the rules in force give: {count}; run `archiver labels apply` again"
     if count := unlike_messages(connection):
@@ -72,30 +74,6 @@ def _dangling(connection: Connection) -> Iterator[str]:
                 yield f"{count} rows of {table.name} point by {points.name} to rows of {target} that are not there"
 
 
-def _book_findings(connection: Connection) -> Iterator[str]:
-    """A body is missing only where it was pruned; a plan was seen; what was issued is as it went out."""
-    pruned = (plan_states.c.project_id == snapshots.c.project_id) & (plan_states.c.plan_id == snapshots.c.plan_id)
-    lost = (
-        select(snapshots.c.snapshot_id)
-        .outerjoin(plan_states, pruned & (plan_states.c.known_until >= snapshots.c.captured_at))
-        .where(snapshots.c.body.is_(None), plan_states.c.plan_state_key.is_(None))
-    )
-    for snapshot_id in connection.execute(lost).scalars():
-        yield f"the body of snapshot {snapshot_id} is missing, and was not pruned"
-    of_plan = (snapshots.c.project_id == plans.c.project_id) & (snapshots.c.plan_id == plans.c.plan_id)
-    unseen = select(plans.c.plan_id).where(~select(snapshots.c.snapshot_id).where(of_plan).exists())
-    for plan_id in connection.execute(unseen).scalars():
-        yield f"plan {plan_id} was never seen: no snapshot shows it"
-    endless = select(runs.c.run_id).where(runs.c.outcome != "running", runs.c.ended_at.is_(None))
-    for run_id in connection.execute(endless).scalars():
-        yield f"run {run_id} is over, and has no end"
-    columns = (issued_reports.c.week, issued_reports.c.as_of, issued_reports.c.report, issued_reports.c.report_sha256)
-    for week, as_of, report, digest in connection.execute(select(*columns)):
-        if sha256(report.encode()).hexdigest() != digest:
-            known = instant_text(as_of)
-            yield f"the report of {week} issued as of {known} is not the one that went out: its hash differs"
-
-
 def _body_findings(connection: Connection) -> Iterator[str]:
     columns = (snapshots.c.snapshot_id, snapshots.c.content_sha256, snapshots.c.canonical_sha256, snapshots.c.body)
     query = select(*columns).where(snapshots.c.body.is_not(None)).execution_options(yield_per=_BODIES_AT_ONCE)
@@ -118,9 +96,12 @@ def _state_findings(connection: Connection) -> Iterator[str]:
         select(*columns, plan_states.c.state).execution_options(yield_per=_BODIES_AT_ONCE)
     ):
         try:
-            State(known_until, recorded_at, content).history(project_id, plan_id)
+            plan = State(known_until, recorded_at, content).history(project_id, plan_id).plan
         except (zstandard.ZstdError, msgspec.DecodeError, KeyError, TypeError) as error:
             yield f"the state of plan {plan_id} when it was pruned can't be read: {error}"
+        else:
+            if plan is None or (plan["project_id"], plan["plan_id"]) != (project_id, plan_id):
+                yield f"the state kept of plan {plan_id} when it was pruned is not of that plan"
 
 
 def _reference_findings(connection: Connection) -> Iterator[str]:

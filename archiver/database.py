@@ -96,7 +96,8 @@ def connected(engine: Engine, url: str) -> Iterator[Connection]:
         with engine.connect() as connection:
             yield connection
     except (exc.OperationalError, exc.ProgrammingError, exc.DatabaseError) as error:
-        is_damaged = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        is_damaged = code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
         kind = DatabaseDamagedError if is_damaged else DatabaseError
         raise kind(f"the database {database_name(url)} does not serve: {first_line(error)}") from None
 

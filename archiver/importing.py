@@ -13,7 +13,7 @@ from archiver.clock import Clock
 from archiver.errors import ApiError, GiveUpPlanError
 from archiver.failures import catch_up
 from archiver.lease import acquire
-from archiver.ledger import Night, RunResult, close_run, continue_nights, open_run, save_failures, write_weeks
+from archiver.ledger import RunResult, close_run, open_run, save_failures, write_weeks
 from archiver.mapping import Row
 from archiver.ranges import Sights, place, put_aside, snapshot_key
 from archiver.replay import PlanId, load_sights, load_snapshots, load_states, rebuild
@@ -35,20 +35,18 @@ def import_saved(
     found: Iterable[Observation | Unreadable],
     now: datetime,
     clock: Clock | None = None,
-    night: Night | None = None,
+    zone: str = "UTC",
 ) -> RunResult:
     """Archive observations of one project, in any order, as a run of kind import. Doing it twice does it once.
 
-    It begins at `now` and ends when the clock says, at `now` without one: what it brings was known only then. Nights
-    that fell due since the last one known are written, and weeks, as a run does: what is told from now on counts them.
+    It begins at `now` and ends when the clock says, at `now` without one: what it brings was known only then. The weeks
+    of UTC and `zone` are written, which views need; nights are those of runs alone.
     Raises LeaseHeldError while another process is at work on the project. What was saved stays if a later file
     can't be read: those are counted as failed and named in `fetch_failures`.
     """
     with engine.begin() as connection:
         lease = acquire(connection, f"project:{project_id}")
-        if night is not None:
-            write_weeks(connection, ("UTC", night.zone.key), now)
-            continue_nights(connection, project_id, night, now)
+        write_weeks(connection, ("UTC", zone), now)
         catch_up(connection, project_id)
         run_id = open_run(connection, project_id, "import", now, revision, None)
     result = RunResult(run_id, project_id, now)
@@ -159,15 +157,13 @@ def _place_all(
     now: datetime,
 ) -> bool:
     """Put a plan's observations among its ranges, in place; return whether one stays aside."""
-    # Facts that rest on pruned bodies are not made anew, and go on pointing to the ranges they know.
-    is_pruned = any(row["body"] is None for row in rows)
     told = [row for row in rows if not row["is_aside"]]
     aside = [row for row in rows if row["is_aside"]]
     is_one_aside = False
     for one in observations:
         new = _snapshot(one, project_id, run_id, now)
         if state is None or one.captured_at > state.known_until:
-            place(told, new, known, keeps_ids=is_pruned)
+            place(told, new, known)
         elif put_aside(told, aside, new):
             is_one_aside = True
     rows[:] = [*told, *aside]

@@ -142,35 +142,21 @@ def open_nights(connection: Connection, project_id: str, night: Night, now: date
 
     The first night of a project is the one of its first run. Those that no run served are missed.
     """
-    if _last_night(connection, project_id) is not None:
-        return continue_nights(connection, project_id, night, now)
-    first = last_due(night.schedule, night.zone, now)
-    if first is not None:
-        _write_nights(connection, project_id, [first])
-    return None if first is None else first[0]
-
-
-def continue_nights(connection: Connection, project_id: str, night: Night, now: datetime) -> date | None:
-    """Do the same for a project that has nights already; of one that has none, write none."""
-    last = _last_night(connection, project_id)
+    last = connection.execute(
+        select(nights.c.night_date, nights.c.planned_at)
+        .where(nights.c.project_id == project_id)
+        .order_by(nights.c.night_date.desc())
+        .limit(1)
+    ).first()
     if last is None:
-        return None
-    fallen_due = [
-        due for due in due_between(night.schedule, night.zone, last.planned_at, now) if due[0] > last.night_date
-    ]
-    if fallen_due:
-        _write_nights(connection, project_id, fallen_due)
-    return fallen_due[-1][0] if fallen_due else last.night_date
-
-
-def _last_night(connection: Connection, project_id: str) -> Any:
-    columns = (nights.c.night_date, nights.c.planned_at)
-    query = select(*columns).where(nights.c.project_id == project_id)
-    return connection.execute(query.order_by(nights.c.night_date.desc()).limit(1)).first()
-
-
-def _write_nights(connection: Connection, project_id: str, fallen_due: Sequence[tuple[date, datetime]]) -> None:
-    """Write nights that fell due, in order: the newest is still to be served, those before it are missed."""
+        first = last_due(night.schedule, night.zone, now)
+        fallen_due = [] if first is None else [first]
+    else:
+        fallen_due = [
+            due for due in due_between(night.schedule, night.zone, last.planned_at, now) if due[0] > last.night_date
+        ]
+    if not fallen_due:
+        return None if last is None else last.night_date
     connection.execute(
         update(nights).where(nights.c.project_id == project_id, nights.c.state == "due").values(state="missed")
     )
@@ -187,6 +173,7 @@ def _write_nights(connection: Connection, project_id: str, fallen_due: Sequence[
     ]
     rows[-1]["state"] = "due"
     upsert(connection, nights, rows, replaces=False)
+    return fallen_due[-1][0]
 
 
 def is_served(connection: Connection, project_id: str, night_date: date) -> bool:

@@ -4,8 +4,9 @@ Rows are those of `snapshots` and `sights`. Observations stand in the order of t
 their keys; so the ranges they come to are the same in whatever order they are told.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import groupby
 from operator import itemgetter
 
 from archiver.mapping import Row, epoch_ms, key_of
@@ -13,14 +14,22 @@ from archiver.mapping import Row, epoch_ms, key_of
 Sights = dict[str, Row]  # those of one plan, by key
 
 
-def place(rows: list[Row], new: Row, sights: Sights, *, keeps_ids: bool = False) -> None:
+def place(rows: list[Row], new: Row, sights: Sights) -> None:
     """Put one observation (a snapshot row with captured_at = last_captured_at) among its plan's ranges, in place.
 
     A body that was seen before and after, with no other between, is one range; another body within a range splits it
-    between the sights that are known. Doing it twice does it once. `sights` takes the observation, and the end of a
-    range that moves. A range that begins anew is named anew, unless `keeps_ids`.
+    between the sights that are known. No list item's range goes on past a time when the plan was gone, and none whose
+    body was pruned goes on at all. Doing it twice does it once. `sights` takes the observation, and the end of a range
+    that moves. A range that begins anew is named anew.
     """
     _note(sights, new, new["captured_at"])
+    _place(rows, new, sights)
+    mine = _in_order(row for row in rows if row["kind"] == new["kind"])
+    gone = [(row["gone_at"], row["gone_run_id"]) for row in mine if row["gone_at"] is not None]
+    _mark_gone(mine, gone)
+
+
+def _place(rows: list[Row], new: Row, sights: Sights) -> None:
     mine = _in_order(row for row in rows if row["kind"] == new["kind"])
     around = next((row for row in mine if not (_is_before(new, row) or _is_after(new, row))), None)
     if around is not None:
@@ -29,21 +38,39 @@ def place(rows: list[Row], new: Row, sights: Sights, *, keeps_ids: bool = False)
         return
     before = next((row for row in reversed(mine) if _is_after(new, row)), None)
     after = next((row for row in mine if _is_before(new, row)), None)
-    is_gone = before is not None and before["gone_at"] is not None and before["gone_at"] < new["captured_at"]
-    if before is not None and not is_gone and before["canonical_sha256"] == new["canonical_sha256"]:
+    gone = _gone_times(mine)
+    if before is not None and _is_one(before, new, gone):
         _note(sights, _first_told(before, sights), before["last_captured_at"])
         before["last_captured_at"] = new["captured_at"]
-    elif (
-        after is not None
-        and after["canonical_sha256"] == new["canonical_sha256"]
-        and (before is None or before["gone_at"] is None)
-    ):
+    elif after is not None and _is_one(new, after, gone):
         _note(sights, after, after["captured_at"])
         after |= {name: new[name] for name in ("captured_at", "run_id", "recorded_at")}
-        if not keeps_ids:
-            after["snapshot_id"] = after["snapshot_key"] = snapshot_key(after)
+        after["snapshot_id"] = after["snapshot_key"] = snapshot_key(after)
     else:
         rows.append(new)
+
+
+def _mark_gone(rows: Sequence[Row], gone: Iterable[tuple[datetime, str]]) -> None:
+    """Note when the plan was found gone beside the last range of before, and nowhere else."""
+    for row in rows:
+        row["gone_at"] = row["gone_run_id"] = None
+    for at, run_id in gone:
+        if marked := [row for row in rows if row["captured_at"] <= at]:
+            marked[-1]["gone_at"], marked[-1]["gone_run_id"] = at, run_id
+
+
+def _gone_times(rows: Iterable[Row]) -> list[datetime]:
+    """Return when the plan was found gone, for ranges of list items; the deployment information outlives that."""
+    return [row["gone_at"] for row in rows if row["kind"] == "list_item" and row["gone_at"] is not None]
+
+
+def _is_one(earlier: Row, later: Row, gone: Iterable[datetime]) -> bool:
+    """Whether two neighbours, a range and an observation, are one range."""
+    return bool(
+        earlier["canonical_sha256"] == later["canonical_sha256"]
+        and None not in (earlier["body"], later["body"])
+        and not any(earlier["last_captured_at"] <= at < later["captured_at"] for at in gone)
+    )
 
 
 def put_aside(rows: Iterable[Row], aside: list[Row], new: Row) -> bool:
@@ -51,12 +78,17 @@ def put_aside(rows: Iterable[Row], aside: list[Row], new: Row) -> bool:
 
     One that only says what the range of that time says lengthens that range. Return whether it stays aside.
     """
-    at, body = new["captured_at"], new["canonical_sha256"]
+    at = new["captured_at"]
     mine = [row for row in rows if row["kind"] == new["kind"] and row["captured_at"] <= at]
-    before = max(mine, key=itemgetter("captured_at"), default=None)
-    is_gone = before is not None and before["gone_at"] is not None and before["gone_at"] < at
-    if before is not None and before["canonical_sha256"] == body and not is_gone:
-        before["last_captured_at"] = max(at, before["last_captured_at"])
+    if any(_is_of(row, new) and at <= row["last_captured_at"] for row in mine):
+        return False
+    before = max(mine, key=itemgetter("captured_at", "last_captured_at"), default=None)
+    if (
+        before is not None
+        and _is_of(before, new)
+        and not any(before["last_captured_at"] <= x < at for x in _gone_times(mine))
+    ):
+        before["last_captured_at"] = at
         return False
     there = next((row for row in aside if _is_of(row, new)), None)
     if there is None:
@@ -75,22 +107,29 @@ def as_told_by(rows: Iterable[Row], sights: Collection[Row], runs: Collection[st
     for sight in sights:
         told.setdefault(sight["kind"] + sight["canonical_sha256"], []).append((sight["captured_at"], sight["run_id"]))
     found: list[Row] = []
-    last_of: dict[str, tuple[Row, bool]] = {}  # by kind: the range before, and whether one since was not known
-    for row in _in_order(rows):
-        kind = row["kind"]
-        row_sights = told.get(kind + row["canonical_sha256"], [])
-        known = _shortened(row, row_sights, runs, at)
-        before, was_parted = last_of.get(kind, (None, False))
+    for _, mine in groupby(sorted(rows, key=itemgetter("kind")), key=itemgetter("kind")):
+        found += _of_kind_as_told_by(_in_order(mine), told, runs, at)
+    return found
+
+
+def _of_kind_as_told_by(
+    rows: Sequence[Row], told: Mapping[str, list[tuple[datetime, str]]], runs: Collection[str], at: datetime
+) -> list[Row]:
+    gone = [row for row in rows if row["gone_at"] is not None and row["gone_run_id"] in runs]
+    times = _gone_times(gone)
+    found: list[Row] = []
+    is_parted = False  # by a range that was not known
+    for row in rows:
+        known = _shortened(row, told.get(row["kind"] + row["canonical_sha256"], []), runs, at)
         if known is None:
-            if before is not None:
-                last_of[kind] = before, True
-        elif before is not None and was_parted and _is_joined(before, known):
-            before["last_captured_at"] = known["last_captured_at"]
-            before["gone_at"], before["gone_run_id"] = known["gone_at"], known["gone_run_id"]
-            last_of[kind] = before, False
+            is_parted = True
+        elif is_parted and found and _is_one(found[-1], known, times):
+            found[-1]["last_captured_at"] = known["last_captured_at"]
+            is_parted = False
         else:
             found.append(known)
-            last_of[kind] = known, False
+            is_parted = False
+    _mark_gone(found, [(row["gone_at"], row["gone_run_id"]) for row in gone])
     return found
 
 
@@ -111,13 +150,7 @@ def _shortened(row: Row, sights: list[tuple[datetime, str]], runs: Collection[st
     if shortened["captured_at"] != first:
         shortened["snapshot_id"] = shortened["snapshot_key"] = snapshot_key(shortened)
         shortened["run_id"] = next(run_id for seen_at, run_id in within if seen_at == shortened["captured_at"])
-    if row["gone_run_id"] not in runs:
-        shortened["gone_at"] = shortened["gone_run_id"] = None
     return shortened
-
-
-def _is_joined(before: Row, row: Row) -> bool:
-    return bool(before["canonical_sha256"] == row["canonical_sha256"] and before["gone_at"] is None)
 
 
 def overlaps(rows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
@@ -150,18 +183,14 @@ def _precedes(one: Row, one_at: datetime, other: Row, other_at: datetime) -> boo
 
 def _split(around: Row, new: Row, sights: Sights) -> Row:
     """Shorten a range to its sights before an observation within it, and return that of its sights after it."""
-    seen = sorted(
-        (sight for sight in sights.values() if _is_of(sight, around)),
-        key=itemgetter("captured_at"),
-    )
+    _note(sights, _first_told(around, sights), around["last_captured_at"])
+    seen = sorted((sight for sight in sights.values() if _is_of(sight, around)), key=itemgetter("captured_at"))
     at, first, last = new["captured_at"], around["captured_at"], around["last_captured_at"]
     earlier = [s["captured_at"] for s in seen if first <= s["captured_at"] and _precedes(s, s["captured_at"], new, at)]
     later = [s for s in seen if s["captured_at"] <= last and _precedes(new, at, s, s["captured_at"])]
-    rest = around | {"captured_at": last}
-    if later:
-        rest |= {name: later[0][name] for name in ("captured_at", "run_id", "recorded_at")}
+    rest = around | {name: later[0][name] for name in ("captured_at", "run_id", "recorded_at")}
     rest["snapshot_id"] = rest["snapshot_key"] = snapshot_key(rest)
-    around["gone_at"] = around["gone_run_id"] = None
+    around["gone_at"] = around["gone_run_id"] = None  # it goes with the rest
     around["last_captured_at"] = max([first, *earlier])
     return rest
 

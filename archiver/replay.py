@@ -29,13 +29,15 @@ PlanId = tuple[str, str]
 class Replayed:
     """What a replay found: plans rebuilt, rows that differed, and what it kept since the bodies were pruned.
 
-    `facts_kept` are the rows that rest on pruned bodies; `plans_kept` the plans it could not fold at all: a body is
+    `facts_kept` are the rows that rest on pruned bodies, `facts_unlike` those of them that are not what was kept of
+    them when their bodies were; `plans_kept` the plans it could not fold at all: a body is
     missing, and there is no state to go on from.
     """
 
     plans_rebuilt: int = 0
     plans_kept: int = 0
     facts_kept: int = 0
+    facts_unlike: int = 0
     rows_written: int = 0
     rows_removed: int = 0
 
@@ -202,6 +204,8 @@ def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Repla
         }
         changed = [row for row_key, row in wanted.items() if row_key not in kept and there.get(row_key) != row]
         found.facts_kept += len(kept)
+        if table is not status_changes:  # of these no state keeps any
+            found.facts_unlike += sum(there[row_key] != wanted.get(row_key) for row_key in kept)
         found.rows_written += len(changed)
         stale.append((table, [row_key for row_key in there if row_key not in wanted and row_key not in kept]))
         if writes:

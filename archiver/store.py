@@ -239,11 +239,14 @@ def _write(connection: Connection, histories: Iterable[PlanHistory], new_snapsho
 
 
 def _close_ranges(connection: Connection, histories: dict[str, PlanHistory], gone: list[str], run_id: str) -> None:
-    """Mark the list items of plans that are gone: a replay learns of the tombstone from them."""
+    """Mark the list items of plans that are gone: a replay learns of the tombstone from them.
+
+    A plan that was never listed, as one known from an import alone, has only its deployment information to mark.
+    """
+    rows = [row for plan_id in gone if (row := histories[plan_id].plan) is not None]
     closed = [
-        {"id": row["list_snapshot_id"], "at": row["gone_at"], "run": run_id}
-        for plan_id in gone
-        if (row := histories[plan_id].plan) is not None and row["list_snapshot_id"] is not None
+        {"id": row["list_snapshot_id"] or row["deploy_snapshot_id"], "at": row["gone_at"], "run": run_id}
+        for row in rows
     ]
     CLOSE.execute(connection, closed)
 

@@ -24,12 +24,9 @@ def import_bodies(
     config: Config = None,
 ) -> None:
     """Archive saved bodies: deployment information and lists, also as NDJSON, gzip or Zstandard."""
-    from zoneinfo import ZoneInfo
-
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.importing import import_saved
-    from archiver.ledger import Night
     from archiver.logs import configure
     from archiver.saved import read_saved
     from archiver.settings import load_settings
@@ -43,8 +40,7 @@ def import_bodies(
     now = clock.now()
     found = read_saved(paths, _instant(captured_at, now), now)
     engine, revision = open_archive(settings)
-    night = Night(settings.schedule, ZoneInfo(settings.timezone))
-    result = import_saved(engine, project_id, revision, found, now, clock, night)
+    result = import_saved(engine, project_id, revision, found, now, clock, settings.timezone)
     counts = result.counts
     if as_json:
         typer.echo(json.dumps(result.as_json()))
@@ -201,7 +197,10 @@ def check(config: Config = None) -> None:
     url = settings.database_url.get_secret_value()
     count = 0
     try:
-        with connected(open_reader(url, settings.database_schema), url) as connection:
+        engine = open_reader(url, settings.database_schema)
+        if engine.dialect.name == "postgresql":  # one state, also while a run is writing
+            engine = engine.execution_options(isolation_level="REPEATABLE READ")
+        with connected(engine, url) as connection:
             for finding in findings(connection):
                 count += 1
                 typer.echo(printable(finding))

@@ -86,8 +86,8 @@ def weekly_report(
     tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
     tables["known-failures"] = empty(KNOWN_FAILURES) if known_failures is None else known_failures
     headline = _headline(tables)
-    sentences = _sentences(headline) | {"verdict": judged.sentence}
     above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
+    sentences = _sentences(headline, is_over=above is None) | {"verdict": judged.sentence}
     restated = None
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
@@ -165,7 +165,7 @@ def _result(headline: Mapping[str, Any]) -> str:
     return "failures" if headline["failed"] else "no failures"
 
 
-def _sentences(headline: Mapping[str, Any]) -> dict[str, str]:
+def _sentences(headline: Mapping[str, Any], *, is_over: bool) -> dict[str, str]:
     result, finished, failed = _result(headline), headline["finished"], headline["failed"]
     partly = headline["coverage"] == "partial"
     failures = {
@@ -175,7 +175,12 @@ def _sentences(headline: Mapping[str, Any]) -> dict[str, str]:
         "no failures": f"No failures among {_count(finished, 'finished attempt')}.",
         "failures": f"{failed:,} of {_count(finished, 'finished attempt')} failed.",
     }[result]
-    return {"failures": failures, "before": _before(headline), "change": _change(headline), "known": _known(headline)}
+    return {
+        "failures": failures,
+        "before": _before(headline),
+        "change": _change(headline),
+        "known": _known(headline, is_over=is_over),
+    }
 
 
 def _before(headline: Mapping[str, Any]) -> str:
@@ -196,13 +201,15 @@ def _change(headline: Mapping[str, Any]) -> str:
     return f"{'Worse' if change > 0 else 'Better'} than the week before, by more than chance would explain."
 
 
-def _known(headline: Mapping[str, Any]) -> str:
+def _known(headline: Mapping[str, Any], *, is_over: bool) -> str:
     planned, done, coverage = (headline[name] for name in ("nights_planned", "nights_done", "coverage"))
     of_projects = f" of {headline['projects']:,} projects" if headline["projects"] > 1 else ""
     if planned == 0:
         return "Not collected: no night was planned in this week."
-    if coverage == "complete":
+    if coverage == "complete" and is_over:
         return f"Complete: {'the only night' if planned == 1 else f'all {planned:,} nights'}{of_projects} archived."
+    if coverage == "complete":
+        return f"So far: {_count(planned, 'night')}{of_projects} archived; the night that ends the week is not in."
     if coverage == "none":
         return f"Not collected: none of {_count(planned, 'night')}{of_projects} was archived."
     return f"Collected in part: {done:,} of {_count(planned, 'night')}{of_projects} archived in full."

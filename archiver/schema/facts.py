@@ -166,7 +166,7 @@ snapshots = Table(
     col.instant("captured_at", "When the body was first seen in this range of sight", nullable=False),
     col.instant("last_captured_at", "When a run that fetched the plan last saw the same body", nullable=False),
     col.instant("recorded_at", "When the archive wrote the row", nullable=False),
-    col.instant("gone_at", "For a list item: when the plan had left a complete list, or answered 404"),
+    col.instant("gone_at", "When the plan, as the body showed it last, had left a complete list, or answered 404"),
     col.text("gone_run_id", "Run that saw the plan gone"),
     col.text("content_sha256", "SHA-256 of the body as it came, byte for byte", nullable=False),
     col.text("canonical_sha256", "SHA-256 of the body with sorted keys; decides whether a body is new", nullable=False),

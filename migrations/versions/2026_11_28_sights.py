@@ -39,6 +39,19 @@ def upgrade():
     )
     op.create_index(op.f("ix_sights_project_id_plan_id"), "sights", ["project_id", "plan_id"])
     op.create_index(op.f("ix_sights_run_id"), "sights", ["run_id"])
+    op.execute(
+        "INSERT INTO sights (sight_key, project_id, plan_id, kind, canonical_sha256, captured_at, recorded_at, run_id) "
+        "SELECT s.snapshot_id, s.project_id, s.plan_id, s.kind, s.canonical_sha256, s.captured_at, s.recorded_at, "
+        "s.run_id FROM snapshots s JOIN runs r ON r.run_id = s.run_id WHERE r.kind = 'import'"
+    )
+    if op.get_context().dialect.name == "postgresql":
+        op.alter_column(
+            "snapshots",
+            "gone_at",
+            existing_type=instant,
+            existing_comment="For a list item: when the plan had left a complete list, or answered 404",
+            comment="When the plan, as the body showed it last, had left a complete list, or answered 404",
+        )
     op.add_column(
         "snapshots",
         sa.Column(
@@ -53,5 +66,13 @@ def upgrade():
 
 def downgrade():
     """Undo it."""
+    if op.get_context().dialect.name == "postgresql":
+        op.alter_column(
+            "snapshots",
+            "gone_at",
+            existing_type=sa.TIMESTAMP(timezone=True),
+            existing_comment="When the plan, as the body showed it last, had left a complete list, or answered 404",
+            comment="For a list item: when the plan had left a complete list, or answered 404",
+        )
     op.drop_column("snapshots", "is_aside")
     op.drop_table("sights")

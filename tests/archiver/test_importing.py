@@ -5,7 +5,6 @@ import json
 import random
 import tracemalloc
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 import zstandard
@@ -16,7 +15,6 @@ from archiver.audit import findings
 from archiver.clock import ManualClock
 from archiver.errors import SettingsError
 from archiver.importing import import_saved
-from archiver.ledger import Night, open_nights
 from archiver.replay import FACTS
 from archiver.saved import Observation, Unreadable, read_saved
 from archiver.simulator import Request, Simulator, build_history
@@ -227,19 +225,11 @@ def test_a_path_that_is_not_there_is_refused(tmp_path):
         read(tmp_path, "nothing")
 
 
-def test_an_import_goes_on_with_the_nights_of_a_project_and_begins_none(archive):
-    """A report made after it counts what was not collected meanwhile; views need the weeks."""
-    night = Night("15 2 * * *", ZoneInfo("Europe/Berlin"))
-    import_saved(archive.engine, "new", archive.revision, [observed(1, FIRST)], NOW, night=night)
-    with archive.engine.begin() as connection:
-        open_nights(connection, "pr", night, NOW - timedelta(days=3))
-    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, night=night)
-    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, night=night)
+def test_an_import_writes_the_weeks_that_views_need_and_no_night(archive):
+    import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, zone="Europe/Berlin")
 
-    nights = {row["night_date"].day: row["state"] for row in archive.rows(schema.nights, project_id="pr")}
-    assert nights == {21: "missed", 22: "missed", 23: "missed", 24: "due"}
-    assert archive.rows(schema.nights, project_id="new") == []
     assert {row["time_zone"] for row in archive.rows(schema.weeks, week="2026-W47")} == {"UTC", "Europe/Berlin"}
+    assert archive.rows(schema.nights) == []
 
 
 def test_an_import_ends_when_it_is_done_not_when_it_began(archive):

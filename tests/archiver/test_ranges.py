@@ -25,6 +25,7 @@ def observed(hour, body, number=0):
         "gone_at": None,
         "gone_run_id": None,
         "canonical_sha256": body,
+        "body": b"",
         "run_id": f"run-{number}",
     }
     return {"snapshot_id": snapshot_key(row), "snapshot_key": snapshot_key(row)} | row

@@ -3,7 +3,6 @@
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 import pytest
 from pydantic import SecretStr
@@ -14,7 +13,6 @@ from archiver.asof import as_known_at
 from archiver.audit import findings
 from archiver.clock import ManualClock, to_milliseconds
 from archiver.importing import import_saved
-from archiver.ledger import Night
 from archiver.nightly import archive_all
 from archiver.replay import FACTS
 from archiver.saved import Observation
@@ -23,7 +21,6 @@ from archiver.simulator import Request, Simulator, build_history, serve
 from reports import cli
 
 ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
-NIGHT = Night("15 2 * * *", ZoneInfo("UTC"))
 # Times of sight are only known up to the instant asked for.
 SIGHT = ("last_seen_at", "fetched_at")
 
@@ -127,7 +124,7 @@ async def test_nights_and_imports_into_their_past_are_told_again_as_each_left_th
             await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
             known.append((clock.now(), known_facts(archive.engine)))
             clock.advance(3_600)
-            import_saved(archive.engine, project_id, archive.revision, saved_bodies(), clock.now(), night=NIGHT)
+            import_saved(archive.engine, project_id, archive.revision, saved_bodies(), clock.now())
             known.append((clock.now(), known_facts(archive.engine)))
 
     for at, facts in known:

@@ -77,3 +77,12 @@ def test_page_mail_and_message_begin_with_it():
     assert 0 < page.index("(&lt;b&gt;, last archived") < page.index('class="word"')
     assert "(&lt;b&gt;, last archived" in mail_body(report)
     assert message_text(report).startswith("**The night that ends this week was not archived of 1 of 2 projects")
+
+
+def test_a_week_whose_last_night_is_not_in_is_complete_so_far_alone():
+    """All nights in the books were archived, yet nothing is known of what came after them."""
+    nights = [night("2026-11-17"), night("2026-11-18")]
+    for looked_at, said in ((MONDAY, "Complete: all 2 nights archived."), (SATURDAY, "So far: 2 nights archived; ")):
+        known = frames([attempt()], nights=nights, last_run_ended_at=MONDAY, looked_at={"p": looked_at})
+        report = weekly_report(known, date(2026, 11, 16), UTC_ZONE, recheck_days=14)
+        assert report.sentences["known"].startswith(said)
