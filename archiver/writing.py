@@ -22,7 +22,7 @@ from archiver.instants import UtcDateTime
 from archiver.mapping import Row
 
 _T = TypeVar("_T")
-_DOCUMENT_BYTES = 8 * 2**20  # PostgreSQL takes 1 GB at most, and holds it several times over
+_DOCUMENT_BYTES = 2 * 2**20  # both sides hold a document several times over
 
 
 def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replaces: bool = True) -> None:

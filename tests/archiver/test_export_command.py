@@ -7,6 +7,7 @@ import pytest
 from exports import DATA, SUNDAY_NIGHT, files, released
 
 from archiver.cli import main
+from archiver.dataset import DataSet
 
 
 @pytest.fixture
@@ -46,6 +47,25 @@ def test_weeks_are_those_of_the_settings(archive, export, monkeypatch):
     assert export("data")[0] == 0
 
     assert (DATA / "job_attempts" / "project_id=pr" / "week=2026-W48").is_dir()
+
+
+def test_all_tables_are_of_one_state_while_a_run_is_writing(archive, export, monkeypatch):
+    released("early", SUNDAY_NIGHT)(archive)
+    put = DataSet.put
+    meanwhile = [released("late", SUNDAY_NIGHT)]
+
+    def put_while_others_write(self, *arguments, **options):
+        if meanwhile:
+            meanwhile.pop()(archive)
+        put(self, *arguments, **options)
+
+    monkeypatch.setattr(DataSet, "put", put_while_others_write)
+
+    code, out, _ = export("data")
+
+    assert (code, meanwhile) == (0, [])
+    rows = {line.split()[0]: int(line.split()[1]) for line in out.splitlines()[:-1]}
+    assert (rows["component_releases"], rows["job_attempts"], rows["plans"], rows["runs"]) == (2, 2, 1, 1)
 
 
 @SQLITE

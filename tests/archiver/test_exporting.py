@@ -103,6 +103,22 @@ def postgresql_archive(request):
     return SimpleNamespace(engine=engine, revision=upgrade(engine, url, "release_archive")[1])
 
 
+def test_rows_of_a_file_are_in_the_order_of_time_and_key_by_code_point(archive):
+    times = {"start_time": ms(SUNDAY_NIGHT), "end_time": 0}
+    names = ["b", "é", "B", "_", "a", "Z", "ab"]
+    body = deploy_info("plan", *(component(name, job_id=f"job-{name}", **times) for name in names))
+    import_saved(archive.engine, "pr", archive.revision, [Observation("plan", "deploy_info", body, NOW)], NOW)
+    released("earlier", SUNDAY_NIGHT - timedelta(hours=1))(archive)
+
+    exported(archive)
+
+    for table, key in (("job_attempts", "attempt_key"), ("component_releases", "component_release_key")):
+        [rows] = rows_of(table).values()
+        order = [(row["started_at"], row[key]) for row in rows]
+        assert order == sorted(order)
+        assert len(order) == len(names) + 2
+
+
 def test_a_small_row_group_changes_no_row_and_no_order(archive, monkeypatch):
     for number in range(4):
         released(f"plan{number}", SUNDAY_NIGHT - timedelta(days=3 * number))(archive)
