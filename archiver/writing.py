@@ -6,8 +6,10 @@ that a pooler in transaction mode could lose.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, TypeVar
+from operator import itemgetter
+from typing import Any, Self, TypeVar
 
 import msgspec
 import stamina
@@ -33,7 +35,7 @@ def upsert(connection: Connection, table: Table, rows: Sequence[Row], *, replace
         types = {column.name: column.type for column in table.columns}
         _execute_documents(connection, _insert_all(table, replaces=replaces), types, rows)
     else:
-        connection.execute(_insert_one(table, replaces=replaces), rows)
+        _OneByOne.into(table, replaces=replaces).execute(connection, rows)
 
 
 class ForEach:
@@ -61,9 +63,33 @@ class ForEach:
         return self._update(dict(_given_rows(self._types).c.items()))
 
 
-@lru_cache
-def _insert_one(table: Table, *, replaces: bool) -> Insert:
-    return _on_conflict(sqlite.insert(table), table, replaces=replaces)
+@dataclass(frozen=True)
+class _OneByOne:
+    """An upsert as SQLite's driver takes it: SQLAlchemy takes longer to hand a row over than SQLite to store it."""
+
+    statement: str
+    values_of: Callable[[Row], tuple[Any, ...]]
+    processors: Sequence[tuple[int, Callable[[Any], Any]]]
+
+    @classmethod
+    @lru_cache
+    def into(cls, table: Table, *, replaces: bool) -> Self:
+        """Compile it for a table, and the types of its columns."""
+        dialect = sqlite.dialect()
+        compiled: Any = _on_conflict(sqlite.insert(table), table, replaces=replaces).compile(dialect=dialect)
+        names: list[str] = compiled.positiontup
+        found = [table.c[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names]
+        return cls(str(compiled), itemgetter(*names), [(place, one) for place, one in enumerate(found) if one])
+
+    def execute(self, connection: Connection, rows: Sequence[Row]) -> None:
+        connection.exec_driver_sql(self.statement, [self._values(row) for row in rows])
+
+    def _values(self, row: Row) -> tuple[Any, ...]:
+        values = list(self.values_of(row))
+        for place, process in self.processors:
+            if values[place] is not None:
+                values[place] = process(values[place])
+        return tuple(values)
 
 
 @lru_cache
