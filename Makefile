@@ -1,4 +1,4 @@
-# make setup | demo | test | check | docs | test-faults | test-browser | test-install | audit | soak.
+# make setup | demo | test | check | docs | test-faults | test-browser | test-install | audit | soak | bench.
 # WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults test-browser test-install audit soak check docs lock clean
+.PHONY: setup setup-test demo test test-faults test-browser test-install audit soak bench check docs lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -69,6 +69,11 @@ docs: setup
 	$(BIN)/archiver database dictionary > docs/schema.md
 	$(BIN)/archiver database dictionary --export > docs/export.md
 	$(BIN)/reports dictionary --output docs/metrics.md
+
+# Runs and tables beside the least that could do the same (benchmarks/README.md).
+bench: setup-test
+	$(BIN)/python benchmarks/runs.py
+	$(BIN)/python benchmarks/tables.py
 
 # Everything that can be told without running the program.
 check: setup-test
