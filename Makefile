@@ -1,4 +1,4 @@
-# make setup | demo | test | check | docs | test-faults | test-browser | test-install | audit | soak | bench.
+# make setup | demo | test | check | docs | test-faults | test-browser | test-docs | test-install | audit | soak | bench.
 # WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-faults test-browser test-install audit soak bench check docs lock clean
+.PHONY: setup setup-test demo test test-faults test-browser test-docs test-install audit soak bench check docs lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -40,7 +40,7 @@ demo: setup
 # PostgreSQL tests need a server (see README, "Tests").
 test: setup-test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/browser --ignore tests/install tests
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --ignore tests/faults --ignore tests/browser --ignore tests/install --ignore tests/docs tests
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report)
 
 # The fault battery: kills, full disks, restarts, an API that fails; an independent checker after every case.
@@ -50,6 +50,10 @@ test-faults: setup-test
 # The weekly page in Chromium: opened from disk, sorted, filtered, printed, and checked for accessibility.
 test-browser: setup-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/browser
+
+# Every command and every SQL statement of README and docs/, and the cookbook's answers, on both databases.
+test-docs: setup-test
+	$(BIN)/python -m pytest tests/docs
 
 # The long run of it: SOAK_MINUTES (20) of kills and random faults, and a table of rounds, kills and losses.
 soak: setup-test
@@ -65,10 +69,11 @@ audit: setup-test
 	$(BIN)/python .ci/audit.py $(AUDIT)
 
 # The parts of docs/ that the program writes itself.
-docs: setup
+docs: setup-test
 	$(BIN)/archiver database dictionary > docs/schema.md
 	$(BIN)/archiver database dictionary --export > docs/export.md
 	$(BIN)/reports dictionary --output docs/metrics.md
+	$(BIN)/python tests/docs/cookbook.py
 
 # Runs and tables beside the least that could do the same (benchmarks/README.md).
 bench: setup-test

@@ -89,7 +89,7 @@ def run_demo(directory: Path) -> Iterator[str]:
         yield f"found the finished archive of the {WEEKS} weeks up to {name}: nothing to archive"
     else:
         yield f"archiving {WEEKS} weeks of simulated nights, up to {name} ..."
-        night_count = asyncio.run(_archive_nights(url, ends_at, labels))
+        night_count = asyncio.run(archive_nights(url, ends_at, labels))
         yield f"archived {night_count} nights from a simulated ServiceStage on loopback"
     counts = ", ".join(f"{count:,} {noun}" for noun, count in _count_rows(url))
     config = directory / "archiver.toml"
@@ -113,7 +113,7 @@ def _is_finished(url: str, last_night: date) -> bool:
         return 0 < connection.execute(listed).scalar_one() == connection.execute(served).scalar_one()
 
 
-async def _archive_nights(url: str, ends_at: datetime, labels: Path) -> int:
+async def archive_nights(url: str, ends_at: datetime, labels: Path | None = None) -> int:
     """Archive night after night with a clock that jumps, labelled by a file; return how many nights there were."""
     history = build_history(SEED, ends_at=ends_at, weeks=WEEKS)
     clock = ManualClock(history.starts_at)
@@ -126,8 +126,9 @@ async def _archive_nights(url: str, ends_at: datetime, labels: Path) -> int:
             requests_per_second=0,
         )
         engine, revision = open_archive(settings)
-        with engine.begin() as connection:
-            apply_rules(connection, read_rules(labels), clock.now())
+        if labels is not None:
+            with engine.begin() as connection:
+                apply_rules(connection, read_rules(labels), clock.now())
         first = history.starts_at.date() + timedelta(days=1)
         night = datetime.combine(_next_night(engine, len(history.project_ids), first), _NIGHT)
         night_count = 0

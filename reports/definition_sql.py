@@ -194,8 +194,9 @@ _VERDICT = """WITH span AS (
   {weeks}
 ), releases AS (
   SELECT s.week, c.outcome, CASE WHEN EXISTS (
-    SELECT 1 FROM rollback_releases AS r WHERE r.component_release_key = c.component_release_key
-      AND r.started_at <= {after_7_days}
+    SELECT 1 FROM rollback_releases AS r
+    WHERE r.project_id = c.project_id AND r.plan_id = c.plan_id AND r.component_id = c.component_id
+      AND COALESCE(r.release_batch, -1) = COALESCE(c.batch, -1) AND r.started_at <= {after_7_days}
   ) THEN 1 ELSE 0 END AS is_rolled_back
   FROM component_releases AS c JOIN span AS s ON c.started_at >= s.starts_at AND c.started_at < s.ends_at
   WHERE {is_finished}

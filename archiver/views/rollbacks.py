@@ -75,6 +75,8 @@ ROLLBACK_RELEASES = View(
     ),
     question="Which rollbacks failed, and of which release?",
     example="SELECT c.plan_name, c.component, c.version, r.started_at FROM rollback_releases AS r "
-    "JOIN component_releases AS c ON c.component_release_key = r.component_release_key WHERE r.outcome = 'failed'",
+    "JOIN component_releases AS c ON c.project_id = r.project_id AND c.plan_id = r.plan_id "
+    "AND c.component_id = r.component_id AND COALESCE(c.batch, -1) = COALESCE(r.release_batch, -1) "
+    "WHERE r.outcome = 'failed'",
     query=_rollback_releases,
 )

@@ -83,11 +83,11 @@ def test_a_demo_that_was_stopped_goes_on_where_it_was(tmp_path, monkeypatch):
 
     monkeypatch.setattr(demo, "archive_all", stop_at_the_fourth)
     with pytest.raises(KeyboardInterrupt):
-        asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at, labels))
-    assert asyncio.run(demo._archive_nights(f"sqlite:///{stopped}", ends_at, labels)) == 4
+        asyncio.run(demo.archive_nights(f"sqlite:///{stopped}", ends_at, labels))
+    assert asyncio.run(demo.archive_nights(f"sqlite:///{stopped}", ends_at, labels)) == 4
     monkeypatch.undo()
     monkeypatch.setattr(demo, "WEEKS", 1)
-    assert asyncio.run(demo._archive_nights(f"sqlite:///{whole}", ends_at, labels)) == 7
+    assert asyncio.run(demo.archive_nights(f"sqlite:///{whole}", ends_at, labels)) == 7
 
     assert facts(stopped) == facts(whole)
 
