@@ -16,7 +16,7 @@ from psycopg.rows import dict_row
 
 SCHEMA = "release_archive"
 FACTS = ("plans", "components", "job_attempts", "rollbacks", "status_changes")
-TABLES = (*FACTS, "snapshots", "runs", "fetch_failures", "nights")
+TABLES = (*FACTS, "failures", "snapshots", "runs", "fetch_failures", "nights")
 SIGHT = {"last_seen_at", "last_captured_at", "fetched_at"}
 # What of a fact depends on when and by which run it was seen, and not on what the upstream said.
 _CHANCE = {
@@ -27,6 +27,7 @@ _WHETHER = ("gone_at", "settled_at")  # when is chance, whether is not
 _REFERENCES = (
     *(("components", "plan_key", "plans", "plan_key"), ("status_changes", "plan_key", "plans", "plan_key")),
     *(("job_attempts", "plan_key", "plans", "plan_key"), ("rollbacks", "plan_key", "plans", "plan_key")),
+    ("failures", "plan_key", "plans", "plan_key"),
     *((table, column, "snapshots", "snapshot_id") for table, columns in (
         ("job_attempts", ("first_snapshot_id", "last_snapshot_id")),
         ("rollbacks", ("first_snapshot_id", "last_snapshot_id")),
@@ -117,7 +118,7 @@ def problems(url, upstream, *, project_id, is_recovered=False, bodies=None, last
     content = tables(url)
     found += _doubles(content)
     found += [*_ranges(content), *_chains(content), *_times(content)]
-    found += _hashes(content)
+    found += [*_hashes(content), *_failures(content)]
     runs = sorted(content["runs"], key=lambda row: (row["run_id"] == last_run_id, row["run_id"]))
     found += [*_books(content, runs, is_recovered=is_recovered), *_nights(content, runs)]
     mine = [run for run in runs if run["project_id"] == project_id and run["run_id"] not in earlier]
@@ -193,6 +194,15 @@ def _hashes(content):
             yield f"lost: the body of snapshot {row['snapshot_id']} is not there"
         elif sha256(zstandard.decompress(bytes(row["body"]))).hexdigest() != row["content_sha256"]:
             yield f"torn: the body of snapshot {row['snapshot_id']} is not that of its hash"
+
+
+def _failures(content):
+    """Each failed attempt and rollback stands among the failures, and nothing else does."""
+    told = {(row["kind"], row["job_key"]) for row in content["failures"]}
+    failed = {("attempt", row["attempt_key"]) for row in content["job_attempts"] if row["outcome"] == "failed"}
+    failed |= {("rollback", row["rollback_key"]) for row in content["rollbacks"] if row["outcome"] == "failed"}
+    for kind, key in sorted(told ^ failed):
+        yield f"torn: the {kind} {key} is {'no failure' if (kind, key) in told else 'missing among the failures'}"
 
 
 def _books(content, runs, *, is_recovered):

@@ -21,6 +21,7 @@ DAMAGE = {
     "torn: snapshot": "UPDATE snapshots SET last_captured_at = '2000-01-01T00:00:00.000Z' WHERE plan_id = 'plan-01'",
     "torn: times of job_attempts": "UPDATE job_attempts SET duration_seconds = -1 WHERE job_id = 'plan-01-web-1'",
     "torn: the plan": "UPDATE status_changes SET new_status = 'ELSE' WHERE subject = 'plan' AND old_status IS NULL",
+    "torn: the attempt": "UPDATE job_attempts SET outcome = 'failed' WHERE job_id = 'plan-01-web-1'",
     "silent: run": "UPDATE runs SET outcome = 'running', ended_at = NULL",
     "books: run": "UPDATE runs SET outcome = 'partial', error = 'some', plans_failed = 1",
     "books: the night": "UPDATE nights SET state = 'missed'",
