@@ -2,12 +2,12 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, exc
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, create_engine, event, exc, false, or_
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.pool import NullPool
 
@@ -143,3 +143,15 @@ def _open_postgresql(url: URL, schema: str) -> Engine:
         connection.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
 
     return engine
+
+
+def of_plans(table: Table, plan_ids: Iterable[tuple[str, str]]) -> ColumnElement[bool]:
+    """Say which rows are of these plans (project, plan): project by project, since SQLite finds no pairs by index.
+
+    Without plans it is true of no row.
+    """
+    by_project: dict[str, list[str]] = {}
+    for project_id, plan_id in plan_ids:
+        by_project.setdefault(project_id, []).append(plan_id)
+    of_each = (and_(table.c.project_id == name, table.c.plan_id.in_(found)) for name, found in by_project.items())
+    return or_(false(), *of_each)

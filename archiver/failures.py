@@ -9,8 +9,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, literal, select, tuple_, union
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, literal, select, union
 
+from archiver.database import of_plans
 from archiver.mapping import Row
 from archiver.masking import LONGEST, MASKING_VERSION, NO_MESSAGE, mask, template_id
 from archiver.schema import components, failures, job_attempts, plans, rollbacks
@@ -102,7 +103,7 @@ def unlike_messages(connection: Connection) -> int:
 
 def _differences(connection: Connection, plan_ids: Sequence[PlanId]) -> tuple[list[Row], list[str]]:
     """Return the rows that are missing or other than they should be, and the keys of those that should not be."""
-    stored = connection.execute(select(failures).where(_of(failures, plan_ids))).mappings()
+    stored = connection.execute(select(failures).where(of_plans(failures, plan_ids))).mappings()
     there = {row["failure_key"]: dict(row) for row in stored}
     wanted = {row["failure_key"]: row for row in _wanted(connection, plan_ids)}
     changed = [row for key, row in wanted.items() if there.get(key) != row]
@@ -119,7 +120,7 @@ def _wanted(connection: Connection, plan_ids: Sequence[PlanId]) -> Iterator[Row]
             "started_at": kind.started_at,
         }
         query = failed_rows(kind, columns)
-        for found in connection.execute(query.where(_of(table, plan_ids))).mappings():
+        for found in connection.execute(query.where(of_plans(table, plan_ids))).mappings():
             row = dict(found)
             template = template_of(row.pop("message"), row.pop("name_in_place"))
             said = {"template_id": template_id(template), "template": template, "masking_version": MASKING_VERSION}
@@ -143,7 +144,3 @@ def _portions(plan_ids: Iterable[PlanId]) -> Iterator[list[PlanId]]:
     remaining = iter(plan_ids)
     while some := list(islice(remaining, _PLANS_AT_ONCE)):
         yield some
-
-
-def _of(table: Table, plan_ids: Sequence[PlanId]) -> Any:
-    return tuple_(table.c.project_id, table.c.plan_id).in_(plan_ids)

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import zstandard
-from sqlalchemy import Connection, Table, select, tuple_
+from sqlalchemy import Connection, Table, select
 
 from archiver.api.payloads import DeployInfo, PlanItem, decode
 from archiver.attempts import Sighting
+from archiver.database import of_plans
 from archiver.failures import write_failures
 from archiver.history import PlanHistory
 from archiver.labelling import drop_labels, label_plans
@@ -165,7 +165,7 @@ def _plan_ids(connection: Connection) -> list[PlanId]:
 def load_snapshots(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, list[Row]]:
     """Load all snapshots of some plans, bodies included."""
     found: dict[PlanId, list[Row]] = {plan_id: [] for plan_id in plan_ids}
-    for row in connection.execute(select(snapshots).where(_of(snapshots, plan_ids))).mappings():
+    for row in connection.execute(select(snapshots).where(of_plans(snapshots, plan_ids))).mappings():
         found[row["project_id"], row["plan_id"]].append(dict(row))
     return found
 
@@ -181,12 +181,8 @@ def load_sights(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[Plan
 def load_states(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, State]:
     """Load the states of those plans of which bodies were pruned."""
     columns = [plan_states.c[name] for name in ("project_id", "plan_id", "known_until", "recorded_at", "state")]
-    found = connection.execute(select(*columns).where(_of(plan_states, plan_ids)))
+    found = connection.execute(select(*columns).where(of_plans(plan_states, plan_ids)))
     return {(row[0], row[1]): State(*row[2:]) for row in found}
-
-
-def _of(table: Table, plan_ids: Iterable[PlanId]) -> Any:
-    return tuple_(table.c.project_id, table.c.plan_id).in_(list(plan_ids))
 
 
 def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Replayed, *, writes: bool) -> None:
@@ -195,7 +191,7 @@ def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Repla
     for table in FACTS:
         key = table.primary_key.columns.keys()[0]
         wanted = {row[key]: row for plan in folded.values() for row in rows_of(plan.history, table)}
-        stored = connection.execute(select(table).where(_of(table, folded))).mappings()
+        stored = connection.execute(select(table).where(of_plans(table, folded))).mappings()
         there = {row[key]: dict(row) for row in stored}
         kept = {
             row_key

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from alembic import command
 from builders import LONG_AGO_MS, component, deploy_info, plan_item
 from fakes import FakeApi
 from sqlalchemy import delete, event, func, select, update
@@ -20,6 +21,7 @@ from archiver.replay import replay
 from archiver.saved import Observation
 
 NIGHT = datetime(2026, 11, 24, 2, 15, tzinfo=UTC)
+SCHEMA = "release_archive"
 STARTED_AT = datetime.fromtimestamp((LONG_AGO_MS + 60_000) / 1000, UTC)
 
 
@@ -175,15 +177,14 @@ async def test_a_migration_writes_them_for_what_was_there(archive, api):
     await run(archive, api)
     before = archive.rows(schema.failures)
     with archive.engine.begin() as connection:
-        connection.execute(delete(schema.failures))
-        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
         if connection.dialect.name == "sqlite":
             migrate.drop_sqlite_views(connection)
         else:
-            migrate.drop_postgresql_views(connection, "release_archive")
-        schema.failures.drop(connection)
+            connection.dialect.default_schema_name = SCHEMA
+            migrate.drop_postgresql_views(connection, SCHEMA)
+        command.downgrade(migrate.alembic_config(connection=connection, schema=SCHEMA), "0004")
 
-    migrate.upgrade(archive.engine, archive.url, "release_archive")
+    migrate.upgrade(archive.engine, archive.url, SCHEMA)
 
     assert archive.rows(schema.failures) == before
 
