@@ -43,7 +43,7 @@ def all_rows(archive):
             {name: value for name, value in row.items() if name not in ("run_id", "recorded_at")}
             for row in archive.rows(table)
         ]
-        for table in (*FACTS, schema.snapshots, schema.sights)
+        for table in (*FACTS, schema.snapshots, schema.sights, schema.failures)
     }
 
 
