@@ -1,9 +1,12 @@
 """The wheel is all that is needed: both commands, the migrations, the templates, and every dependency named."""
 
 import ast
+import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tempfile
 import zipfile
 from datetime import UTC, datetime
 from importlib.metadata import packages_distributions, requires
@@ -81,6 +84,47 @@ def test_every_import_is_of_a_dependency_that_the_wheel_names():
     }
 
     assert missing == set()
+
+
+def is_open(program, user):
+    """Tell whether another user can start a program."""
+    try:
+        return subprocess.run([program, "-c", ""], user=user, extra_groups=[], check=False, cwd="/").returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become any user")
+def test_it_runs_as_a_user_without_a_name_or_a_home():
+    """As a cluster that chooses the user runs it: nothing is looked up, and nothing written but in its folder."""
+    nobody = 54_321
+    same = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # The tests' own interpreter may lie where root alone can look.
+    python = next((found for found in (sys.executable, f"/usr/bin/{same}") if is_open(found, nobody)), None)
+    if python is None:
+        pytest.skip("no interpreter of this version can be read by another user")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder, running(Simulator(HISTORY, now=lambda: ENDS_AT)) as url:
+        os.chown(folder, nobody, nobody)
+        settings = {"ARCHIVER_ENDPOINT": url, "ARCHIVER_PROJECT_ID": HISTORY.project_ids[0], "ARCHIVER_TOKEN": "any"}
+        for command in (["archiver", "run"], ["reports", "weekly", "--week", "2026-W47", "--out", "report"]):
+            ended = subprocess.run(
+                [python, "-m", *command],
+                cwd=folder,
+                env=surroundings(
+                    HOME="/nonexistent",
+                    PYTHONPATH=f"{ROOT}:{sysconfig.get_path('purelib')}",
+                    PYTHONDONTWRITEBYTECODE="1",
+                    **settings,
+                ),
+                user=nobody,
+                group=nobody,
+                extra_groups=[],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert ended.returncode == 0, ended.stderr
+        assert {path.stat().st_uid for path in Path(folder).rglob("*")} == {nobody}
 
 
 @pytest.mark.skipif(not IS_WHOLE, reason="ARCHIVER_TEST_INSTALL=whole installs from a folder of wheels")
