@@ -160,17 +160,25 @@ def demo(
 @database_app.command()
 def upgrade(
     sql: Annotated[bool, typer.Option("--sql", help="Print the SQL for PostgreSQL; change nothing.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--from", help="With --sql: the revision the archive is at, as `status --json` says."),
+    ] = None,
     config: Config = None,
 ) -> None:
-    """Make or migrate the tables."""
+    """Make or migrate the tables and views."""
     from archiver import migrate
     from archiver.database import open_writer
+    from archiver.errors import SettingsError
     from archiver.settings import load_settings
+
+    if since is not None and not sql:
+        raise SettingsError("--from goes with --sql: without it the archive itself is asked")
 
     settings = load_settings(config)
     url, schema = settings.database_url.get_secret_value(), settings.database_schema
     if sql:
-        migrate.upgrade_sql(schema)
+        migrate.upgrade_sql(schema, since)
         return
     engine = open_writer(url, schema)
     before, after = migrate.upgrade(engine, url, schema)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from archiver.database import connected, first_line, is_sqlite, parse_url, sqlite_path
-from archiver.errors import DatabaseError
+from archiver.errors import DatabaseError, SettingsError
 from archiver.failures import write_all_failures
 from archiver.lease import ARCHIVE, acquire
 from archiver.schema import metadata
@@ -178,11 +178,18 @@ def differences(connection: Connection, schema: str) -> list[str]:
     ]
 
 
-def upgrade_sql(schema: str) -> None:
-    """Print the migrations as SQL for PostgreSQL, for a database administrator to run."""
+def upgrade_sql(schema: str, since: str | None = None) -> None:
+    """Print the migrations, from nothing or after a revision, as SQL for PostgreSQL, for a DBA to run.
+
+    SettingsError if there is no such revision.
+    """
     from alembic import command
 
-    command.upgrade(alembic_config(schema=schema), "head", sql=True)
+    if since is not None and since not in _revisions():
+        known = ", ".join(sorted(_revisions()))
+        raise SettingsError(f"--from: {since!r} is no revision this program knows: choose from {known}")
+    target = "head" if since is None else f"{since}:head"
+    command.upgrade(alembic_config(schema=schema), target, sql=True)
 
 
 def back_up(source: Path, target: Path) -> None:

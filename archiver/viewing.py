@@ -122,6 +122,30 @@ def drop_postgresql_views(connection: Connection, schema: str) -> list[str]:
     return kept
 
 
+def keeping_statements(schema: str) -> tuple[list[str], list[str]]:
+    """Return what drops the views, printed for a DBA, and what gives back their grants, owners and options after.
+
+    What is given back is kept in a setting of the transaction: a DBA may lack the right to make a temporary table.
+    """
+    names, columns = (
+        "ARRAY[" + ", ".join(map(_quoted, found)) + "]"
+        for found in (_NAMES, sorted({column.name for view in VIEWS for column in view.columns}))
+    )
+    # In their order: the owner last, since whoever gives a view away can't change it any more.
+    queries = [
+        query.replace(":schema", _quoted(schema)).replace(":names", names).replace(":kept", columns)
+        for query in (_GRANTS, _OPTIONS, _OWNERS)
+    ]
+    gathered = " || ".join(f"ARRAY({query})" for query in queries)
+    keep = f"PERFORM set_config('archiver.kept', array_to_json({gathered})::text, true);"
+    each = "json_array_elements_text(current_setting('archiver.kept')::json)"
+    give = "EXECUTE statement; END LOOP; END"
+    before = [f"DO {_quoted(f'BEGIN {keep} END')}"]
+    before += [f"DROP VIEW IF EXISTS {name}" for name in reversed(_NAMES)]
+    loop = f"DECLARE statement text; BEGIN FOR statement IN SELECT {each} LOOP {give}"
+    return before, [f"DO {_quoted(loop)}"]
+
+
 def view_statements() -> Iterator[str]:
     """Yield the statements that make every view on PostgreSQL, with its comments."""
     for view in VIEWS:

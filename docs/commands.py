@@ -1,4 +1,4 @@
-"""Writes `docs/commands.md` from the commands themselves: `python docs/commands.py > docs/commands.md` (`make docs`)."""
+"""Writes the command reference, `docs/commands.md`, from the commands themselves (`make docs`)."""
 
 import sys
 from collections.abc import Iterator
@@ -70,7 +70,8 @@ def _section(path: str, command: Any) -> Iterator[str]:
         return
     yield from ("", "| argument or option | default | meaning |", "|---|---|---|")
     for one in arguments:
-        yield f"| `{one.metavar or one.name.upper()}` | {'' if one.required else 'may be left out'} | {_cell(one.help)} |"
+        is_needed = "" if one.required else "may be left out"
+        yield f"| `{one.metavar or one.name.upper()}` | {is_needed} | {_cell(one.help)} |"
     for one in options:
         yield f"| {_named(one)} | {_default(one)} | {_cell(one.help)} |"
 

@@ -4,7 +4,7 @@ from alembic import context
 
 from archiver.instants import UtcDateTime
 from archiver.schema import metadata
-from archiver.viewing import view_statements
+from archiver.viewing import keeping_statements, view_statements
 
 
 def render_item(kind, item, autogen_context):
@@ -26,14 +26,21 @@ def migrate(connection, schema):
         "transactional_ddl": True,
     }
     if connection is None:
-        context.configure(dialect_name="postgresql", as_sql=True, **options)
+        # With the driver's own style of parameters every % would be printed twice.
+        plain = {"paramstyle": "named"}
+        context.configure(dialect_name="postgresql", dialect_opts=plain, as_sql=True, **options)
         with context.begin_transaction():
             # Asked first: IF NOT EXISTS needs the right to create a schema even where it exists.
             missing = f"NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = '{schema}')"
             context.execute(f'DO $$ BEGIN IF {missing} THEN CREATE SCHEMA "{schema}"; END IF; END $$')
             context.execute(f'SET LOCAL search_path TO "{schema}"')
+            # An archive that is there has views, which others may read: their rights outlive them.
+            is_there = context.get_starting_revision_argument() is not None
+            before, after = keeping_statements(schema) if is_there else ([], [])
+            for statement in before:
+                context.execute(statement)
             context.run_migrations()
-            for statement in view_statements():
+            for statement in (*view_statements(), *after):
                 context.execute(statement)
         return
     context.configure(connection=connection, **options)

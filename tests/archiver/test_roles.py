@@ -419,6 +419,41 @@ def test_later_views_and_tables_are_readable_and_dropped_views_keep_their_rights
         ask(three, "owner", "DROP TABLE later CASCADE")
 
 
+def test_what_is_printed_from_a_revision_brings_an_older_archive_up_and_keeps_its_rights(three, command):
+    """As the owner, who may make no temporary table; the views of then give way and come back with their grants."""
+    engine = open_writer(three.urls["owner"], SCHEMA)
+    with engine.begin() as connection:
+        connection.execute(text("DROP VIEW coverage"))
+        connection.execute(text("CREATE VIEW coverage AS SELECT week, time_zone FROM weeks"))
+        connection.execute(text("ALTER VIEW coverage SET (security_barrier = true)"))
+        connection.execute(text(f"GRANT SELECT (week) ON coverage TO {three.roles['other']} WITH GRANT OPTION"))
+    head = migrate.head_revision()
+    with engine.connect() as connection:
+        assert viewing.stale_views(connection, SCHEMA) == ["coverage"]
+
+    code, out, err = command("owner", "database", "upgrade", "--sql", "--from", head)
+    assert (code, err) == (0, "")
+    psql(three.urls["owner"], out)
+
+    assert command("owner", "database", "check")[0] == 0
+    granted = f"SELECT has_column_privilege('{three.roles['other']}', 'coverage', 'week', 'SELECT WITH GRANT OPTION')"
+    assert ask(three, "owner", granted) == [(True,)]
+    assert ask(three, "owner", "SELECT reloptions FROM pg_class WHERE relname = 'coverage'") == [
+        (["security_barrier=true"],)
+    ]
+    ask(three, "analyst", "SELECT * FROM coverage")
+    with engine.begin() as connection:
+        connection.execute(text("ALTER VIEW coverage RESET (security_barrier)"))
+    engine.dispose()
+
+
+def test_sql_from_what_is_no_revision_is_refused(command):
+    for arguments in (("--sql", "--from", "nonsense"), ("--from", "0001")):
+        code, out, err = command("sqlite:///archive.db", "database", "upgrade", *arguments)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert "--from" in err
+
+
 def test_a_role_name_is_one_value_in_every_statement():
     """No name ends its quotes: what is left after every quoted piece is taken out is the same for all names."""
 

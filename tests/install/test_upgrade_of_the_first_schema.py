@@ -159,3 +159,22 @@ def test_a_view_of_others_on_one_that_only_grew_is_kept(old, program, tmp_path):
 
     assert (code, err) == (0, "")
     assert ask(old, "SELECT count(*) FROM theirs") == count
+
+
+def test_the_sql_that_is_printed_for_a_dba_does_the_same(old, program, tmp_path):
+    if not old.is_postgresql:
+        pytest.skip("SQL is printed for PostgreSQL")
+    before = rows(old)
+    run(old, "GRANT SELECT ON coverage TO PUBLIC")
+    code, printed, _ = program.run("archiver", "database", "upgrade", "--sql", "--from", FIRST, cwd=tmp_path)
+    assert code == 0
+
+    engine = create_engine(old.url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.connection.driver_connection.execute(printed)
+    engine.dispose()
+
+    assert rows(old) == before
+    code, out, _ = program.run("archiver", "database", "check", cwd=tmp_path, DATABASE_URL=old.url)
+    assert (code, out) == (0, "the database equals the models\n")
+    assert ask(old, "SELECT has_table_privilege('public', 'coverage', 'SELECT')") == [(True,)]
