@@ -15,7 +15,8 @@ from archiver.lease import held
 from archiver.ledger import Night, RunCounts, RunResult
 from archiver.mapping import Row
 from archiver.nights import due_between
-from archiver.schema import fetch_failures, job_attempts, nights, plans, rollbacks, runs, snapshots
+from archiver.proofs import proofs
+from archiver.schema import fetch_failures, job_attempts, nights, plans, rollbacks, runs
 
 GROWTH_DAYS = 28
 RECENT_RUNS = 5
@@ -174,6 +175,7 @@ def _holdings(connection: Connection, since: datetime) -> dict[str, Holdings]:
     def counted(condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
 
+    snapshots = proofs(connection)
     # In a form that no index has: for the order of one, SQLite would look up every snapshot there is.
     unsorted = (snapshots.c.project_id + literal_column("''")).label("project_id")
     asked: Iterable[Select[Any]] = (

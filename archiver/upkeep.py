@@ -161,7 +161,8 @@ def status(
     settings = load_settings(config)
     url, schema = settings.database_url.get_secret_value(), settings.database_schema
     night = Night(settings.schedule, ZoneInfo(settings.timezone))
-    with connected(open_reader(url, schema), url) as connection:
+    engine = open_reader(url, schema)
+    with connected(engine, url) as connection:
         known = dict.fromkeys([*settings.project_ids, *known_projects(connection)])
         unknown = [project for project in projects or () if project not in known]
         if unknown:
@@ -176,6 +177,7 @@ def status(
             configured=settings.project_ids,
             max_age_hours=max_age_hours,
         )
+    engine.dispose()
     if as_json:
         typer.echo(json.dumps(found.as_json()))
     else:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 from sqlalchemy import select
 
-from archiver.schema import snapshots
+from archiver.proofs import proofs
 from reports.columns import BODIES, empty
 from reports.reading import Reading, read
 
@@ -14,12 +14,8 @@ _IDS_AT_ONCE = 5_000
 
 def load_bodies(archive: Reading, snapshot_ids: Sequence[str]) -> pd.DataFrame:
     """Return a row of BODIES for each of the snapshots that the archive has."""
-    query = select(
-        snapshots.c.snapshot_id,
-        snapshots.c.run_id,
-        snapshots.c.content_sha256,
-        snapshots.c.body.is_(None).label("is_pruned"),
-    )
+    snapshots = proofs(archive.stored)
+    query = select(*(snapshots.c[name] for name in BODIES))
     parts = [
         read(
             archive.stored, query.where(snapshots.c.snapshot_id.in_(snapshot_ids[start : start + _IDS_AT_ONCE])), BODIES

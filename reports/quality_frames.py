@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, func, literal, or_, se
 
 from archiver import schema
 from archiver.mapping import IMPOSSIBLY_LATE, attempt_outcome
+from archiver.proofs import proofs
 from reports.columns import FINDINGS, INSTANT, Contract, conform, empty
 from reports.observation_frames import load_observing_runs, load_plan_changes, load_plans_missed
 from reports.quality import QualityFrames
@@ -22,7 +23,7 @@ _IDS_AT_ONCE = 5_000
 
 _attempts, _rollbacks, _places = schema.job_attempts, schema.rollbacks, schema.components
 _plans, _changes, _runs = schema.plans, schema.status_changes, schema.runs
-_failures, _snapshots = schema.fetch_failures, schema.snapshots
+_failures = schema.fetch_failures
 
 _FAILED = {"lists_failed": _failures.c.plan_id.is_(None), "plans_not_fetched": _failures.c.plan_id.is_not(None)}
 
@@ -65,7 +66,7 @@ def _read(archive: Reading, table: Any, query: Select[Any], contract: Contract) 
     # A body is as it is stored, whatever was known when.
     return (
         read(archive.stored, query, contract)
-        if table is _snapshots
+        if "is_pruned" in table.c
         else archive.facts(query, table.c.plan_key, contract)
     )
 
@@ -230,9 +231,10 @@ def _impossible_singles(archive: Reading, table: Any, window: Window) -> pd.Data
         last_snapshot_id=table.c.last_snapshot_id,
     )
     captured: dict[str, Any] = {}
+    snapshots = proofs(archive.stored)
     ids = sorted(set(rows["last_snapshot_id"]))
     for some in (ids[start : start + _IDS_AT_ONCE] for start in range(0, len(ids), _IDS_AT_ONCE)):
-        query = select(_snapshots.c.snapshot_id, _snapshots.c.captured_at).where(_snapshots.c.snapshot_id.in_(some))
+        query = select(snapshots.c.snapshot_id, snapshots.c.captured_at).where(snapshots.c.snapshot_id.in_(some))
         captured.update({row.snapshot_id: row.captured_at for row in archive.stored.execute(query)})
     captured_at = pd.to_datetime(rows["last_snapshot_id"].map(captured), utc=True)
     only_at = pd.to_datetime(rows["only_at"], utc=True, format="ISO8601")
@@ -254,7 +256,8 @@ def _of_components(archive: Reading, window: Window) -> pd.DataFrame:
 
 def _pruned(archive: Reading, window: Window) -> pd.DataFrame:
     """Find the bodies that are pruned by now, of the runs that are known."""
-    checks = {"bodies_pruned": _snapshots.c.body.is_(None)}
-    rows = _when(archive, _snapshots, checks, _snapshots.c.captured_at, window, run_id=_snapshots.c.run_id)
+    snapshots = proofs(archive.stored)
+    checks = {"bodies_pruned": snapshots.c.is_pruned}
+    rows = _when(archive, snapshots, checks, snapshots.c.captured_at, window, run_id=snapshots.c.run_id)
     runs = archive.books(select(_runs.c.run_id).where(archive.of_projects(_runs)), {"run_id": "str"})
     return conform(rows[rows["run_id"].isin(runs["run_id"])], FINDINGS)

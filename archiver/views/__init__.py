@@ -6,6 +6,7 @@ from sqlalchemy import Column, MetaData, Table
 
 from archiver.views.batches import BATCH_RUNS
 from archiver.views.failures import FAILURE_TEMPLATES
+from archiver.views.proofs import SNAPSHOT_PROOFS
 from archiver.views.releases import COMPONENT_RELEASES
 from archiver.views.rollbacks import ROLLBACK_RELEASES
 from archiver.views.tables import COVERAGE_VIEW, WEEKLY_BATCH_TIMING, WEEKLY_FAILURE_RATES, WEEKLY_ROLLBACKS
@@ -13,6 +14,7 @@ from archiver.views.words import POSTGRESQL, SQLITE, View, ViewColumn
 
 # In the order in which they are made: a view stands after those it reads.
 VIEWS = (
+    SNAPSHOT_PROOFS,
     ROLLBACK_RELEASES,
     COMPONENT_RELEASES,
     BATCH_RUNS,

@@ -257,19 +257,24 @@ def test_all_that_holds_bodies_is_withheld():
 
 
 def test_an_analyst_makes_tables_and_the_weekly_report_and_is_told_what_needs_bodies(filled, report, tmp_path):
-    for table in ("failure-rates", "rollbacks", "batch-timing", "delivery", "failures"):
-        asked = (table, "--since", "2026-11-16", "--until", "2026-11-23", "--format", "json")
+    window = ("--since", "2026-11-16", "--until", "2026-11-23", "--format", "json")
+    for asked in (
+        *(
+            (table, *window)
+            for table in ("failure-rates", "rollbacks", "batch-timing", "delivery", "failures", "quality")
+        ),
+        ("explain", "failure-rates", "--week", "2026-W47", "--format", "json"),
+    ):
         answer = report("analyst", *asked)
         assert answer == report("writer", *asked)
         assert answer[0] == 0
+        assert json.loads(answer[1])
     for who in ("analyst", "writer"):
         assert report(who, "weekly", "--week", "2026-W47", "--out", str(tmp_path / who))[0] == 0
     csv = "weekly-2026-W47-failure-rates.csv"
     assert (tmp_path / "analyst" / csv).read_bytes() == (tmp_path / "writer" / csv).read_bytes()
 
     for arguments, says in (
-        (("quality",), "snapshots"),
-        (("explain", "failure-rates", "--week", "2026-W47"), "snapshots"),
         (("failure-rates", "--as-of", "2026-11-22T00:00:00Z"), "told by the bodies in `snapshots`"),
         (("weekly", "--week", "2026-W47", "--issue"), "may not read them"),
     ):
@@ -277,6 +282,14 @@ def test_an_analyst_makes_tables_and_the_weekly_report_and_is_told_what_needs_bo
         assert (code, out, len(err.splitlines())) == (3, "", 1), err
         assert says in err
         assert "role" in err
+
+
+def test_an_analyst_can_watch(filled, command):
+    code, out, err = command("analyst", "status", "--json", PROJECT_ID=PROJECT)
+
+    assert (code, err) == (0, "")
+    (project,) = json.loads(out)["projects"]
+    assert min(project["snapshots"], project["attempts"]) > 0
 
 
 def test_jit_is_off_for_analysts_from_their_next_connection_on(three, command):
