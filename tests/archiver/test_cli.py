@@ -281,7 +281,7 @@ def test_the_sql_for_an_administrator_is_printed_and_nothing_is_made(tmp_path):
     code, out, _ = run("database", "upgrade", "--sql")
 
     assert code == 0
-    assert 'CREATE SCHEMA IF NOT EXISTS "release_archive"' in out
+    assert 'CREATE SCHEMA "release_archive"' in out
     assert list(tmp_path.iterdir()) == []
 
 
