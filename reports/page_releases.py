@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from reports.page_tables import about_release, listed_releases, release_columns, shortened
+from reports.page_tables import ABOUT_COLUMNS, about_release, listed_releases, release_columns, shortened
 from reports.tables import records, told_columns
 from reports.weekly import WeeklyReport
 
@@ -38,7 +38,7 @@ def packed_weeks(report: WeeklyReport, room: int) -> dict[str, str]:
 def _packed(releases: pd.DataFrame) -> str:
     """Write releases as gzip in Base64: JSON of `words`, and `columns` of places in it, cells first and then ABOUT."""
     cells = [[shortened(text)[0] for text in column.cells] for column in told_columns(release_columns(releases))]
-    about = [about_release(row) for row in records(releases)]
+    about = [about_release(row) for row in records(releases[ABOUT_COLUMNS])]
     columns: list[list[Any]] = [*cells, *([one.get(key, "") for one in about] for key in ABOUT)]
     words = {word: place for place, word in enumerate(dict.fromkeys(word for column in columns for word in column))}
     places = [[words[word] for word in column] for column in columns]

@@ -248,7 +248,7 @@ def _verdict(table: pd.DataFrame) -> pd.DataFrame:
 
 def release_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return what the list of releases shows of each."""
-    words = [release_outcome(row) for row in records(table)]
+    words = [release_outcome(row) for row in records(table[["outcome", "rolled_back", "rollbacks_failed"]])]
     names = ["started_at", "component", "version", "outcome", "plan_id", "batch", "attempts", "recovery_seconds"]
     return table.assign(outcome=words)[[*names, "ended_at", "project_id"]]
 
@@ -293,11 +293,20 @@ def _about(name: str, row: Mapping[str, Any]) -> dict[str, str]:
     return about | _name(row)
 
 
+_ABOUT = {
+    "component": "component_id",
+    "plan": "plan_id",
+    "project": "project_id",
+    "team": "team",
+    "batch": "batch",
+    "rank": "batch_rank",
+}
+ABOUT_COLUMNS = [*_ABOUT.values(), "component", "template_ids", "counts"]
+
+
 def about_release(row: Mapping[str, Any]) -> dict[str, str]:
-    """Say of a release what the filter can ask for, the counts in which it stands as a number."""
-    columns = {"component": "component_id", "plan": "plan_id", "project": "project_id", "team": "team"}
-    columns |= {"batch": "batch", "rank": "batch_rank"}
-    about = {key: key_of(row[column]) for key, column in columns.items()}
+    """Say of a release what the filter can ask for, the counts in which it stands as a number. Needs ABOUT_COLUMNS."""
+    about = {key: key_of(row[column]) for key, column in _ABOUT.items()}
     templates = {"template": row["template_ids"]} if row["template_ids"] else {}
     return about | _name(row) | templates | {"is": str(row["counts"])}
 

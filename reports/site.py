@@ -17,9 +17,9 @@ from reports.frames import frames_of
 from reports.groups import Selection
 from reports.issuing import weekly_of
 from reports.messages import load_failures
+from reports.page import Site, charts_of, render_page
 from reports.reading import opened, reading
 from reports.releases import PLAN, with_inferred_starts
-from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
 from reports.site_pages import About, WeekLine, render_component, render_index, render_metrics
 from reports.span_frames import load_first_day
@@ -54,13 +54,14 @@ def site_files(
         whole = Window.between(window.since_date - before * _ONE_WEEK, window.until_date, zone)
         every, failures = frames_of(archive, whole), load_failures(archive, whole)
         issued = load_issued_weeks(archive.stored, zone=zone.key, projects=projects, as_of=as_of)
-        for week in _known(every, window):
+        known = _known(every, window)
+        beside = Site("../index.html", {week.label: f"weekly-{week.label}.html" for week in known})
+        for week in known:
             seen = weekly_window(week.start_date, zone)
             told = failures[failures["started_at"] < seen.ends_at]
             report = weekly_of(settings, engine, archive, week.start_date, within(every, seen), told)
-            name = f"weekly-{week.label}.html"
             judged[week.label] = report.result, report.verdict
-            yield f"weeks/{name}", render_weekly(report)[name]
+            yield f"weeks/{beside.weeks[week.label]}", render_page(report, charts_of(report), beside)
     frames = within(every, window)
     last_week = window.weeks[-1].label if window.weeks else None
     about = About(zone.key, projects, frames.last_run_ended_at, last_week)

@@ -12,10 +12,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from reports.components import ComponentStory
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, columns_of, shown_in, sql_of
+from reports.page import hash_of
 from reports.quality import CHECKS
 from reports.tables import NOTHING, clean, for_people, percent_text, seconds_text
 from reports.week_bars import week_bars
 from reports.window import Week, Window
+
+_STYLE_HASH = "'sha256-of-the-style'"  # what stands in the template
 
 SHOWN_RELEASES, SHOWN_ROLLBACKS, SHOWN_TEMPLATES, CHARTED_WEEKS = 100, 100, 20, 26
 
@@ -152,8 +155,10 @@ def _rate(part: int, whole: int, row: Mapping[str, Any], rate: str) -> list[str]
 
 
 def _page(template: str, **context: Any) -> str:
+    """Write a page, whose policy allows its own style sheet alone: that of all pages, with what the template adds."""
     text: str = _templates().get_template(template).render(**context)
-    return text
+    sheet = text.split("<style>", 1)[1].split("</style>", 1)[0]
+    return text.replace(_STYLE_HASH, hash_of(sheet), 1)
 
 
 @cache

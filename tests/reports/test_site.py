@@ -1,5 +1,6 @@
 """The site: all its pages, read back as a browser would, and what the command says."""
 
+import base64
 import hashlib
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +21,7 @@ from reports.frames import load_frames
 from reports.groups import Selection
 from reports.issuing import issue_weekly, make_weekly
 from reports.keeping import kept
-from reports.render import render_weekly
+from reports.page import Site, charts_of, render_page
 from reports.tables import records
 from reports.window import Window
 
@@ -122,7 +123,36 @@ def test_the_pages_of_the_weeks_are_those_of_the_weekly_report(archive, written)
     assert sorted(weeks) == ["weeks/weekly-2026-W46.html", "weeks/weekly-2026-W47.html"]
     for monday, label in ((MONDAY - timedelta(days=7), "2026-W46"), (MONDAY, "2026-W47")):
         report = make_weekly(load_settings(None), monday, None, None)
-        assert pages[f"weeks/weekly-{label}.html"] == render_weekly(report)[f"weekly-{label}.html"]
+        beside = Site("../index.html", {one: f"weekly-{one}.html" for one in ("2026-W46", "2026-W47")})
+        assert pages[f"weeks/weekly-{label}.html"] == render_page(report, charts_of(report), beside)
+
+
+def test_a_week_leads_to_the_index_to_the_weeks_beside_it_and_from_each_of_its_rows(sqlite_archive_file, written):
+    starts = ("2026-11-03 10:00", "2026-11-10 10:00", "2026-11-17 10:00")
+    put(sqlite_archive_file, attempts=[attempt(plan_id=start, start=start) for start in starts], runs=[run()])
+
+    _, _, _, pages = written(sqlite_archive_file)
+
+    links = {
+        label: [link for link in Page(pages[f"weeks/weekly-{label}.html"]).links if not link.startswith("#")]
+        for label in ("2026-W45", "2026-W46", "2026-W47")
+    }
+    assert links["2026-W45"][:2] == ["../index.html", "weekly-2026-W46.html"]
+    assert links["2026-W46"][:3] == ["../index.html", "weekly-2026-W45.html", "weekly-2026-W47.html"]
+    assert set(links["2026-W47"]) == {"../index.html", *(f"weekly-{label}.html" for label in links)}
+
+
+def test_each_page_allows_its_own_style_sheet_alone(sqlite_archive_file, written):
+    fill_week_47(sqlite_archive_file)
+
+    _, _, _, pages = written(sqlite_archive_file)
+
+    for name, text in pages.items():
+        policy = next(found["content"] for tag, found in Page(text).tags if found.get("http-equiv"))
+        sheet = re.search("<style>(.*?)</style>", text, re.DOTALL)[1]
+        digest = base64.b64encode(hashlib.sha256(sheet.encode()).digest()).decode()
+        assert f"style-src 'sha256-{digest}';" in policy, name
+        assert not any("style" in found for _, found in Page(text).tags), name
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -290,7 +320,7 @@ def test_hostile_names_and_messages_stay_text_in_files_of_safe_names(sqlite_arch
         assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
         assert all(re.match(r"[\w./#-]*\Z", link) for link in page.links)
         policy = next(found["content"] for tag, found in page.tags if found.get("http-equiv"))
-        assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'")
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "<script>alert(1)</script>" in Page(pages["index.html"]).text
 
 
