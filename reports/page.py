@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -20,7 +21,7 @@ from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.page_opens import HITS
 from reports.page_releases import ABOUT, packed_weeks
-from reports.page_tables import page_table
+from reports.page_tables import ROOMS, page_table
 from reports.quality import CHECKS
 from reports.shown import break_sentences
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
@@ -83,46 +84,54 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None
 
     What room is left under MOST_BYTES is filled with the releases behind the figures of earlier weeks.
     """
-    script, drawing = _asset("weekly.js"), page_script(charts[0].version) if charts else ""
-    names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
-    if report.restated is not None:
-        names |= {"restated-figures", "restated-facts"}
-    style = _templates().get_template("weekly.css.j2").render(palette=PALETTE)
-    text: str = (
-        _templates()
-        .get_template("weekly.html.j2")
-        .render(
-            report=report,
-            counts=COUNTS,
-            hits=HITS,
-            packed_about=ABOUT,
-            site=site,
-            headline=report.headline,
-            measures={measure.measure: measure for measure in report.verdict.measures},
-            sections=SECTIONS,
-            tables={name: page_table(report, name) for name in sorted(names)},
-            wrong=WRONG,
-            breaks=break_sentences(report),
-            charts={chart.name: chart for chart in charts},
-            stills={chart.name: _still(chart) for chart in charts},
-            specs={chart.name: json.loads(chart.spec) for chart in charts},
-            definitions=DEFINITIONS,
-            named={one.name: one for one in DEFINITIONS},
-            sql={one.name: sql_of(one, report.window.zone.key, report.week.label) for one in DEFINITIONS},
-            introduction=INTRODUCTION,
-            about_sql=ABOUT_SQL.replace("`", ""),
-            checks=CHECKS,
-            style=Markup(style),  # noqa: S704 - ours, and whole by _hash
-            too_few=TOO_FEW,
-            script=Markup(script),  # noqa: S704 - ours, and whole by _script_hash
-            drawing=_packed(drawing),
-            policy=_policy([text for text in (script, drawing) if text], style),
-        )
-    )
-    packs = packed_weeks(report, MOST_BYTES - len(text.encode()))
+    context = _context(report, charts, site)
+    for room in ROOMS:
+        tables = {name: page_table(report, name, room) for name in _names(report)}
+        text = _templates().get_template("weekly.html.j2").render(**context, tables=tables)
+        left = MOST_BYTES - len(text.encode())
+        if left >= 0:
+            break
+    packs = packed_weeks(report, room, left)
     lines = [f'<script type="text/plain" data-pack="{week}">{pack}</script>\n' for week, pack in packs.items()]
     before, after = text.split(_PACKS)
     return f"{before}{''.join(lines)}{after}"
+
+
+def _names(report: WeeklyReport) -> list[str]:
+    names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
+    return sorted(names if report.restated is None else names | {"restated-figures", "restated-facts"})
+
+
+def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -> dict[str, Any]:
+    """Return all that the page's template asks for but its tables."""
+    script, drawing = _asset("weekly.js"), page_script(charts[0].version) if charts else ""
+    style = _templates().get_template("weekly.css.j2").render(palette=PALETTE)
+    return {
+        "report": report,
+        "site": site,
+        "headline": report.headline,
+        "measures": {measure.measure: measure for measure in report.verdict.measures},
+        "counts": COUNTS,
+        "hits": HITS,
+        "packed_about": ABOUT,
+        "sections": SECTIONS,
+        "wrong": WRONG,
+        "breaks": break_sentences(report),
+        "charts": {chart.name: chart for chart in charts},
+        "stills": {chart.name: _still(chart) for chart in charts},
+        "specs": {chart.name: json.loads(chart.spec) for chart in charts},
+        "definitions": DEFINITIONS,
+        "named": {one.name: one for one in DEFINITIONS},
+        "sql": {one.name: sql_of(one, report.window.zone.key, report.week.label) for one in DEFINITIONS},
+        "introduction": INTRODUCTION,
+        "about_sql": ABOUT_SQL.replace("`", ""),
+        "checks": CHECKS,
+        "too_few": TOO_FEW,
+        "style": Markup(style),  # noqa: S704 - ours, and whole by hash_of
+        "script": Markup(script),  # noqa: S704 - ours, and whole by hash_of
+        "drawing": _packed(drawing),
+        "policy": _policy([text for text in (script, drawing) if text], style),
+    }
 
 
 def _policy(scripts: Sequence[str], style: str) -> str:

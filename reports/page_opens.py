@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 # Longer identifiers are told by their beginning and a hash: a filter needs to tell them apart, not to read them.
-_LONGEST_KEY = 64
+_LONGEST_KEY = 40
 
 Filter = Mapping[str, str]
 
@@ -145,9 +145,9 @@ def key_of(value: Any) -> str:
     """Return an identifier as the filter knows it; a missing one has a sign of its own.
 
     >>> key_of("api"), key_of(None), key_of("long " * 20)
-    ('api', '-', 'long long long long long long long long …5ffcd07ff9d5')
+    ('api', '-', 'long long long l~ca75507b7305')
     """
     text = NONE if value is None else str(value)
     if len(text) <= _LONGEST_KEY:
         return text
-    return f"{text[: _LONGEST_KEY - 24]}…{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    return f"{text[: _LONGEST_KEY - 24]}~{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -15,11 +15,22 @@ from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifier
 from reports.tables import NOTHING, Told, clean, records, told_columns
 from reports.weekly import WeeklyReport
 
-MOST_ROWS = 200
-MOST_RELEASES = 300
 MESSAGE_LENGTH = 300
 # A name is shown so far; one that is not much longer stands whole in a tip, and every one in the CSV and JSON files.
 NAME_LENGTH, TIP_LENGTH = 60, 200
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of each table a page shows: rows, of the list of releases more, and tips with what was cut short."""
+
+    rows: int = 200
+    releases: int = 300
+    has_tips: bool = True
+
+
+# The first that fits into a page is taken.
+ROOMS = (Room(), Room(has_tips=False), Room(rows=80, releases=120, has_tips=False))
 
 
 @dataclass(frozen=True)
@@ -68,12 +79,12 @@ class PageTable:
     nothing: str
 
 
-def page_table(report: WeeklyReport, name: str) -> PageTable:
+def page_table(report: WeeklyReport, name: str, room: Room = ROOMS[0]) -> PageTable:
     """Make a table of the page from the report's table of that name, or a part of one."""
     part = _PARTS.get(name)
     source = part.source if part else name
     whole = releases_of(report) if name == "releases" else report.tables[source]
-    kept = _kept(name, whole)
+    kept = _kept(name, whole, room)
     raw = records(kept)
     table = (part.columns(kept) if part else _readable(name, kept)).reset_index(drop=True)
     columns, renamed = told_columns(table), part.renamed if part else {}
@@ -93,7 +104,7 @@ def page_table(report: WeeklyReport, name: str) -> PageTable:
         definitions=_definitions(heads),
         heads=heads,
         lines=tuple(
-            _line(name, row, tuple(column.cells[place] for column in columns), filters[place], heads)
+            _line(name, row, tuple(column.cells[place] for column in columns), filters[place], heads, room)
             for place, row in enumerate(raw)
         ),
         more="" if len(kept) == len(whole) else _more(name, len(kept), len(whole)),
@@ -107,11 +118,13 @@ def _line(
     words: Sequence[str],
     filters: tuple[Filter, Sequence[Filter | None]],
     heads: Sequence[Head],
+    room: Room,
 ) -> Line:
     about, of_cells = filters
     cells = []
     for text, more, head in zip(words, of_cells, heads, strict=True):
-        shown, tip = (text, None) if head.text in _LONG_TEXTS else shortened(text)
+        shown = text if head.text in _LONG_TEXTS else shortened(text)
+        tip = text if room.has_tips and len(shown) < len(text) <= TIP_LENGTH else None
         if more is None or text in {NOTHING, "0"}:
             cells.append(Cell(shown, tip))
         else:
@@ -123,11 +136,9 @@ def _line(
 _LONG_TEXTS = {"message", "template"}
 
 
-def shortened(text: str) -> tuple[str, str | None]:
-    """Return a text that fits into a table, and the whole of it for a tip if it was cut and isn't too long for one."""
-    if len(text) <= NAME_LENGTH:
-        return text, None
-    return f"{text[: NAME_LENGTH - 1]}…", text if len(text) <= TIP_LENGTH else None
+def shortened(text: str) -> str:
+    """Return a text that fits into a table."""
+    return text if len(text) <= NAME_LENGTH else f"{text[: NAME_LENGTH - 1]}…"
 
 
 def _filters(
@@ -156,9 +167,9 @@ def releases_of(report: WeeklyReport) -> pd.DataFrame:
     return report.behind[report.behind["week"] == report.week.label]
 
 
-def listed_releases(report: WeeklyReport) -> pd.DataFrame:
+def listed_releases(report: WeeklyReport, room: Room) -> pd.DataFrame:
     """Return those of them that the page has room to list."""
-    return _kept("releases", releases_of(report))
+    return _kept("releases", releases_of(report), room)
 
 
 def _nothing(report: WeeklyReport, name: str) -> str:
@@ -176,19 +187,19 @@ _BY_WEEK = {
 }
 
 
-def _kept(name: str, table: pd.DataFrame) -> pd.DataFrame:
+def _kept(name: str, table: pd.DataFrame, room: Room) -> pd.DataFrame:
     """Return the rows that the page has room for, those with failures first where there are too many."""
     if name == "flagged-components":
-        return table[table["is_flagged"]].head(MOST_ROWS)
+        return table[table["is_flagged"]].head(room.rows)
     if name in _BY_WEEK:
         return table.iloc[::-1]
     if name == "releases":
-        if len(table) <= MOST_RELEASES:
+        if len(table) <= room.releases:
             return table
         words = pd.Series([release_outcome(row) for row in records(table)], index=table.index)
-        order = (words == "succeeded").sort_values(kind="stable").index[:MOST_RELEASES]
+        order = (words == "succeeded").sort_values(kind="stable").index[: room.releases]
         return table.loc[order.sort_values()]
-    return table.head(SHOWN_CHANGES if name in RESTATED_CAPTIONS else MOST_ROWS)
+    return table.head(SHOWN_CHANGES if name in RESTATED_CAPTIONS else room.rows)
 
 
 def _more(name: str, shown: int, count: int) -> str:
@@ -311,8 +322,11 @@ def about_release(row: Mapping[str, Any]) -> dict[str, str]:
     return about | _name(row) | templates | {"is": str(row["counts"])}
 
 
+_SEARCHED = 100
+
+
 def _name(row: Mapping[str, Any]) -> dict[str, str]:
     """Return a component's name to search for, where it isn't its identifier anyway."""
     name = row.get("component")
     is_another = name is not None and name != row.get("component_id")
-    return {"name": clean(str(name))[:TIP_LENGTH]} if is_another else {}
+    return {"name": clean(str(name))[:_SEARCHED]} if is_another else {}

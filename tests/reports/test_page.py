@@ -19,7 +19,8 @@ from reports import drawing, page
 from reports.behind import COUNTS
 from reports.definitions import DEFINITIONS
 from reports.page import SECTIONS, WRONG, charts_of, render_page
-from reports.page_tables import MOST_RELEASES, page_table
+from reports.page_tables import MESSAGE_LENGTH, ROOMS, page_table
+from reports.render import render_weekly
 from reports.weekly import weekly_report
 
 MONDAY = date(2026, 11, 16)
@@ -197,7 +198,7 @@ def test_the_releases_of_the_weeks_before_travel_in_the_page():
 
 
 def test_what_the_list_has_no_room_for_travels_beside_it():
-    text = page_of(*[attempt(plan_id=f"plan{number}") for number in range(MOST_RELEASES + 7)])
+    text = page_of(*[attempt(plan_id=f"plan{number}") for number in range(ROOMS[0].releases + 7)])
 
     assert len(unpacked(text)["2026-W47"]) == 7
 
@@ -262,12 +263,12 @@ def test_a_release_says_in_which_counts_it_stands():
 
 
 def test_of_too_many_releases_those_that_went_wrong_are_kept():
-    good = [attempt(plan_id=f"good{number}", start="2026-11-16 09:00") for number in range(MOST_RELEASES + 20)]
+    good = [attempt(plan_id=f"good{number}", start="2026-11-16 09:00") for number in range(ROOMS[0].releases + 20)]
     bad = [attempt("failed", plan_id=f"bad{number}", start="2026-11-20 09:00") for number in range(3)]
 
     table = page_table(report_of(*good, *bad), "releases")
 
-    assert len(table.lines) == MOST_RELEASES
+    assert len(table.lines) == ROOMS[0].releases
     assert [line.cells[3].text for line in table.lines[-3:]] == ["failed"] * 3
     assert table.more.startswith("300 of 323 releases")
 
@@ -296,6 +297,40 @@ def test_two_hundred_components_and_three_thousand_releases_stay_under_a_page_s_
     ]
 
     assert len(page_of(*attempts).encode()) < MOST_BYTES
+
+
+@pytest.mark.parametrize("length", [61, 200, 10_000])
+def test_five_hundred_components_of_very_long_names_stay_under_a_page_s_limit(length):
+    """Shortened in the page, whole in the CSV and JSON files; told apart though they begin alike."""
+    names = [f"{'x' * (length - 4)}{number:04}" for number in range(500)]
+    attempts = [
+        attempt(
+            "failed" if number % 5 == 0 else "succeeded",
+            f"{day} 10:00",
+            **dict.fromkeys(["component_id", "component", "plan_id", "version"], name),
+            project_id=names[0],
+        )
+        for number, name in enumerate(names)
+        for day in ("2026-11-16", "2026-11-09")
+    ]
+    report = report_of(*attempts, said=[failure(name, component=name, component_id=name) for name in names[:100]])
+
+    text = render_page(report, charts_of(report))
+
+    assert len(text.encode()) < MOST_BYTES
+    assert max(len(word) for word in re.findall("x+", text)) <= MESSAGE_LENGTH
+    files = render_weekly(report)
+    assert names[7] in files["weekly-2026-W47-releases.csv"]
+    assert names[7] in files["weekly-2026-W47.json"]
+    keys = {line.about["component"] for line in page_table(report, "failure-rates-by-component").lines}
+    assert len(keys) == ROOMS[0].rows
+
+
+def test_a_name_that_is_cut_short_stands_whole_in_a_tip():
+    table = page_table(report_of(attempt(component="a" * 70)), "failure-rates-by-component")
+
+    (line,) = table.lines
+    assert (line.cells[0].text, line.cells[0].tip) == ("a" * 59 + "…", "a" * 70)
 
 
 def test_a_component_with_ten_thousand_attempts_is_one_release():
