@@ -64,6 +64,7 @@ def weekly_tables(
         "slowest-components": slowest_components(frames, Selection(week, by=("batch",))),
         "batch-survival": batch_survival(frames, window),
         "delivery": delivery(frames, weekly),
+        "delivery-by-team": delivery(frames, Selection(week, by=("team",))),
         "flaky-components": _flaky(frames, window),
         "releases": _releases(frames, week),
         "coverage-by-project": _coverage_by_project(frames, window.weeks[-1].label),

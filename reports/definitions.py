@@ -139,6 +139,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         columns={
             "rollbacks": ("recovery_p50_seconds", "recovery_p90_seconds"),
             "delivery": ("recovery_p50_seconds",),
+            "delivery-by-team": ("recovery_p50_seconds",),
             "recovery": (
                 *("change_failures", "recovered", "open_rollbacks", "open_failures"),
                 *("recovery_p50_seconds", "recovery_p90_seconds"),
@@ -208,6 +209,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         unit="count; rate, 0 to 1",
         columns={
             "delivery": ("releases", "finished", "change_failures", "change_failure_rate", *_INTERVAL),
+            "delivery-by-team": ("releases", "finished", "change_failures", "change_failure_rate", *_INTERVAL),
             "release-rates": (
                 *("change_failures", "change_failure_rate", "change_failure_ci_low", "change_failure_ci_high"),
             ),
@@ -223,7 +225,7 @@ DEFINITIONS: tuple[Definition, ...] = (
         numerator="Attempts after the first known one of their place.",
         denominator="Attempts that started in the week, of any outcome.",
         unit="rate, 0 to 1",
-        columns={"delivery": ("attempts", "rework_attempts", "rework_rate")},
+        columns=dict.fromkeys(("delivery", "delivery-by-team"), ("attempts", "rework_attempts", "rework_rate")),
     ),
     Definition(
         name="flaky-components",

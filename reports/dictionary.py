@@ -75,10 +75,15 @@ def _lines() -> Iterator[str]:
         columns = ", ".join(f"`{name}`" for name in columns_of(definition))
         yield f"| [{definition.title}](#{definition.name}) | {definition.version} | {definition.unit} | {columns} |"
     for definition in DEFINITIONS:
-        yield from _section(definition)
+        yield from _section(definition, EXAMPLE_ZONE, EXAMPLE_WEEK)
 
 
-def _section(definition: Definition) -> Iterator[str]:
+def markdown_section(definition: Definition, zone: str, week: str) -> str:
+    """Write one definition as Markdown, its SQL for a zone and a week."""
+    return "\n".join(_section(definition, zone, week)) + "\n"
+
+
+def _section(definition: Definition, zone: str, week: str) -> Iterator[str]:
     yield from ("", f'<a id="{definition.name}"></a>', "", f"## {definition.title}", "")
     yield from (f"`{definition.name}`, version {definition.version}, {definition.unit}", "", definition.text, "")
     if definition.name == "quality":
@@ -90,7 +95,7 @@ def _section(definition: Definition) -> Iterator[str]:
     if definition.see:
         titles = {one.name: one.title for one in DEFINITIONS}
         yield f"- See also {', '.join(f'[{titles[name]}](#{name})' for name in definition.see)}"
-    for database, text in sql_of(definition).items():
+    for database, text in sql_of(definition, zone, week).items():
         yield from ("", f"SQL, {database}:", "", "```sql", f"{text};", "```")
     if definition.beside:
         yield from ("", definition.beside)

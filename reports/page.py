@@ -23,7 +23,7 @@ from reports.page_opens import HITS
 from reports.page_releases import ABOUT, packed_weeks
 from reports.page_tables import ROOMS, page_table
 from reports.quality import CHECKS
-from reports.shown import break_sentences
+from reports.shown import break_sentences, has_teams
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
 from reports.verdict import Measure
 from reports.weekly import WeeklyReport
@@ -63,7 +63,7 @@ SECTIONS = (
     Section("batches", "Batches", "batch-timing", ("batch-timing-by-batch", "batch-trend")),
     Section("components", "Components", "component-weeks", ("failure-rates-by-component",)),
     Section("releases", "This week's releases", "timeline", ("releases",)),
-    Section("delivery", "Delivery and recovery", "", ("delivery", "recovery")),
+    Section("delivery", "Delivery and recovery", "", ("delivery", "recovery", "delivery-by-team")),
     Section("where", "Where failures surface", "", ("batch-survival", "flaky-components", "slowest-components")),
     Section("weeks", "Week by week", "", ("failure-rates", "rollbacks", "batch-timing")),
 )
@@ -98,7 +98,9 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None
 
 
 def _names(report: WeeklyReport) -> list[str]:
+    """Name the tables that the page shows; by team only where there is a team."""
     names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
+    names -= set() if has_teams(report) else {"delivery-by-team"}
     return sorted(names if report.restated is None else names | {"restated-figures", "restated-facts"})
 
 

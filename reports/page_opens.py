@@ -109,7 +109,7 @@ def cell_filter(table: str, column: str, row: Mapping[str, Any], before: Iterabl
     `before` are the weeks that a figure of `…_before` is over.
     """
     of_component = {"component": key_of(row["component_id"])} if table == "slowest-components" else {}
-    if column in ("component", "batch", "batch_rank") and table != "releases":
+    if column in ("component", "batch", "batch_rank", "team") and table != "releases":
         return of_component if column == "component" else {}
     if table == "verdict":
         stem = column.removesuffix("_before")

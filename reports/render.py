@@ -7,11 +7,13 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.comparisons import TOO_FEW
-from reports.definitions import DEFINITION_VERSIONS
+from reports.definitions import DEFINITION_VERSIONS, DEFINITIONS, definition_of
+from reports.dictionary import ABOUT_SQL, markdown_section
 from reports.drawing import Chart
 from reports.page import charts_of, render_page
 from reports.restated import Restated
@@ -107,10 +109,22 @@ def _markdown(report: WeeklyReport, charts: Sequence[Chart]) -> str:
             breaks=break_sentences(report),
             too_few=TOO_FEW,
             shown_components=SHOWN_COMPONENTS,
+            definitions=[markdown_section(one, report.window.zone.key, report.week.label) for one in DEFINITIONS],
+            about_sql=ABOUT_SQL,
             component_count=len(report.tables["failure-rates-by-component"]),
         )
     )
     return text
+
+
+def _table(table: pd.DataFrame, name: str) -> Markup:
+    """Write a report's table; each head leads to what it means, at the end of the file."""
+
+    def link_of(column: str) -> str | None:
+        definition = definition_of(name, column)
+        return None if definition is None else f"#{definition.name}"
+
+    return Markup(render_markdown(table, link_of))  # noqa: S704 - it escapes each cell
 
 
 @cache
@@ -128,7 +142,7 @@ def _templates() -> Environment:
         "points": lambda value: f"{value * 100:+.1f}".replace("-", MINUS),
         "seconds": lambda value: NOTHING if value is None else seconds_text(value),
         "for_people": for_people,
-        "markdown_table": lambda table: Markup(render_markdown(table)),  # noqa: S704 - it escapes each cell
+        "markdown_table": _table,
         "markdown": markdown_text,
         "clean": clean,
         "instant": lambda value: f"{value:%Y-%m-%d %H:%M} UTC",

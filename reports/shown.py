@@ -27,6 +27,7 @@ CAPTIONS: Mapping[str, str] = {
     "batch-trend": "How the median of each batch moves, over the weeks",
     "batch-survival": "In which batch failures surface, and how much had shipped by then, over the weeks",
     "delivery": "Component releases by week, with change failures and rework",
+    "delivery-by-team": "Component releases by team, this week, with change failures and rework",
     "flaky-components": "Components that failed and then succeeded unchanged, over the weeks",
     "releases": "This week's component releases",
     "coverage-by-project": "Nights archived by project, this week",
@@ -48,8 +49,14 @@ def break_sentences(report: WeeklyReport) -> list[str]:
 
 
 def captions(report: WeeklyReport) -> Mapping[str, str]:
-    """Return the tables to show, in order."""
-    return CAPTIONS if report.restated is None else {**CAPTIONS, **RESTATED_CAPTIONS}
+    """Return the tables to show, in order; by team only where there is a team."""
+    told = {name: words for name, words in CAPTIONS.items() if name != "delivery-by-team" or has_teams(report)}
+    return told if report.restated is None else {**told, **RESTATED_CAPTIONS}
+
+
+def has_teams(report: WeeklyReport) -> bool:
+    """Say if any release of the week is labelled with its team."""
+    return bool(report.tables["delivery-by-team"]["team"].notna().any())
 
 
 def shown(report: WeeklyReport, name: str) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import importlib.util
 import io
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -241,10 +241,15 @@ def markdown_text(text: str) -> str:
     return escaped.replace("&", "&amp;")
 
 
-def render_markdown(table: pd.DataFrame) -> str:
-    """Write a Markdown table for people."""
-    heads, rows, is_number = for_people(table)
-    rule = ["---:" if number else "---" for number in is_number]
+def render_markdown(table: pd.DataFrame, link_of: Callable[[str], str | None] = lambda _: None) -> str:
+    """Write a Markdown table for people; `link_of` says where the head of a column leads, if anywhere."""
+    columns = told_columns(table)
+    links = [link_of(column.name) for column in columns]
+    heads = [
+        column.head if link is None else f"[{column.head}]({link})" for column, link in zip(columns, links, strict=True)
+    ]
+    rule = ["---:" if column.is_number else "---" for column in columns]
+    rows = zip(*(column.cells for column in columns), strict=True)
     lines = [heads, rule, *([markdown_text(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -20,6 +20,7 @@ RELEASES = {
     "release-rollbacks": ("finished", "rolled back"),
     "rollbacks": ("finished", "rolled back"),
     "delivery": ("releases", "finished", "change failures"),
+    "delivery-by-team": ("releases", "finished", "change failures"),
     "recovery": ("change failures", "recovered", "open rollbacks", "open failures"),
     "flaky-components": ("finished", "flaky"),
     "verdict": ("hits", "finished", "hits before", "finished before"),
@@ -52,6 +53,8 @@ def report_of(seed):
         for index, row in enumerate(rows["attempts"])
         if row["outcome"] == "failed"
     ]
+    for row in rows["attempts"]:
+        row["team"] = {"api": "front", "db": "data"}.get(row["component_id"])
     known = frames(**rows, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
     return weekly_report(known, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(*said))
 

@@ -1,6 +1,7 @@
 """The weekly report: what its first lines say, and that its files are whole, safe and the same every time."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from report_builders import UTC_ZONE, at, attempt, frames, night, rollback
 
 from reports.columns import KNOWN_FAILURES, conform
+from reports.definitions import DEFINITION_VERSIONS
 from reports.render import render_weekly
 from reports.weekly import weekly_report
 
@@ -120,7 +122,7 @@ def test_an_empty_archive_makes_every_file():
     files = render_weekly(report_of())
 
     assert "not collected" in files["weekly-2026-W47.html"]
-    assert "**Releases:** not known" in files["weekly-2026-W47.md"]
+    assert "**[Releases](#delivery):** not known" in files["weekly-2026-W47.md"]
     assert json.loads(files["weekly-2026-W47.json"])["result"] == "not collected"
 
 
@@ -187,3 +189,15 @@ def test_release_rates_are_those_of_the_tables_with_wider_intervals_where_plans_
     assert rates["failure_ci_low"] < plain_rates["ci_low"] < plain_rates["ci_high"] < rates["failure_ci_high"]
     assert rates["rollback_rate"] == tables["rollbacks"].iloc[-1]["rollback_rate"] == 0
     assert rates["change_failure_rate"] == tables["delivery"].iloc[-1]["change_failure_rate"] == 0.25
+
+
+def test_the_markdown_begins_with_the_verdict_and_each_head_leads_to_its_definition_and_sql():
+    text = render_weekly(report_of(attempt("failed")))["weekly-2026-W47.md"]
+
+    assert text.splitlines()[4].startswith("**Too little data:")
+    anchors = set(re.findall('<a id="([^"]+)"></a>', text))
+    assert anchors == set(DEFINITION_VERSIONS)
+    assert {"verdict", "coverage", "rollbacks"} < set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+    assert "| [failed](#failure-rates) |" in text
+    assert text.count("```sql") >= len(anchors)
+    assert "'2026-W47'" in text
