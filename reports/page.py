@@ -20,8 +20,9 @@ from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.page_opens import HITS
+from reports.page_parts import ROOMS
 from reports.page_releases import ABOUT, packed_weeks
-from reports.page_tables import ROOMS, page_table
+from reports.page_tables import page_table
 from reports.quality import CHECKS
 from reports.shown import break_sentences, has_teams
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text

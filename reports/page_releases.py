@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from reports.page_tables import ABOUT_COLUMNS, Room, about_release, listed_releases, release_columns, shortened
+from reports.page_parts import Room, listed_releases, release_columns
+from reports.page_tables import ABOUT_COLUMNS, about_release, shortened
 from reports.tables import records, told_columns
 from reports.weekly import WeeklyReport
 

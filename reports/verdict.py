@@ -198,10 +198,14 @@ def _sentence(
     past = "the week before" if weeks == 1 else f"the {weeks} weeks before"
     if word == "too little data" and not weeks:
         return f"Too little data: no week before is {AGE_DAYS} days old, so there is nothing to compare with."
+    if word == "too little data" and not any(finished):
+        return f"Too little data: no component release is known to have finished, neither this week nor in {past}."
     if word == "too little data":
+        now = f"{_count(finished[0], 'component release')} finished in {_count(plans[0], 'plan')}"
+        before = f"{finished[1]:,} in {plans[1]:,}" if finished[1] else "none"
         return (
-            f"Too little data: {_count(finished[0], 'component release')} finished in {_count(plans[0], 'plan')}, "
-            f"and {finished[1]:,} in {plans[1]:,} in {past}; a comparison takes {TOO_FEW} in {_FEW_PLANS} of each."
+            f"Too little data: {now if finished[0] else 'no component release finished'}, and {before} in {past}; "
+            f"a comparison takes {TOO_FEW} in {_FEW_PLANS} of each."
         )
     failed, undone = (_figures(measure) for measure in measures)
     figures = f"{failed} in {past}), {undone})"

@@ -99,7 +99,7 @@ def weekly_report(
         result=_result(headline),
         headline=headline,
         sentences=sentences,
-        unknowns=tuple(_unknowns(headline, above, tables, recheck_days)),
+        unknowns=tuple(_unknowns(headline, above, tables, recheck_days) + _doubtful_times(frames, window.last(1))),
         tables=tables,
         verdict=judged,
         behind=releases_behind(frames, failures, window),
@@ -240,6 +240,24 @@ def _unknowns(
         unknowns.append(f"Rollbacks can still come: at the newest run the week was under {recheck_days} days old.")
     unknowns.append("An attempt replaced between two observations is unseen, so failure rates are a lower bound.")
     return unknowns
+
+
+def _doubtful_times(frames: Frames, week: Window) -> list[str]:
+    """Say how many attempts of the week are over without possible times, and how many are in no week for want of one.
+
+    An attempt without a start is taken for one of the week in which it was first seen.
+    """
+    over = frames.attempts[frames.attempts["outcome"].isin(["succeeded", "failed", "aborted"])]
+    is_timed = over["duration_seconds"].notna()
+    untimed = int((~is_timed & week.week_of(over["started_at"]).notna()).sum())
+    is_without_start = over["started_at"].isna() & (over["outcome"] != "failed")
+    placeless = int((is_without_start & week.week_of(over["first_seen_at"]).notna()).sum())
+    told = []
+    if untimed:
+        told.append(f"Missing or impossible times: of {_count(untimed, 'attempt')}, counted, but in no duration.")
+    if placeless:
+        told.append(f"Missing starts: of {_count(placeless, 'attempt')} first seen this week, in no week's count.")
+    return told
 
 
 def _count(number: int, noun: str) -> str:

@@ -19,7 +19,8 @@ from reports import drawing, page
 from reports.behind import COUNTS
 from reports.definitions import DEFINITIONS
 from reports.page import SECTIONS, WRONG, charts_of, render_page
-from reports.page_tables import MESSAGE_LENGTH, ROOMS, page_table
+from reports.page_parts import MESSAGE_LENGTH, ROOMS
+from reports.page_tables import page_table
 from reports.render import render_weekly
 from reports.weekly import weekly_report
 
@@ -358,6 +359,15 @@ def test_a_component_with_ten_thousand_attempts_is_one_release():
         ([], NIGHTS, ["Too little data", "No releases were seen.", "Nothing failed this week."]),
         ([attempt()], NIGHTS, ["Too little data", "No failures among 1 finished attempt."]),
         ([attempt("failed", seconds=-60)], NIGHTS, ["1 of 1 finished attempt failed."]),
+        (
+            [attempt(duration_seconds=None), attempt(component_id="b", start=None)],
+            NIGHTS,
+            [
+                "Missing or impossible times: of 1 attempt, counted, but in no duration.",
+                "Missing starts: of 1 attempt first seen this week, in no week&#39;s count.",
+                "no batch finished",
+            ],
+        ),
     ],
 )
 def test_a_report_of_little_or_nothing_reads_well(attempts, nights, words):
@@ -370,6 +380,8 @@ def test_what_was_not_collected_is_never_told_as_nothing():
     text = page_of(nights=[])
 
     assert [word for word in ("Nothing failed", "No rollback of", "No release of", "0 of 0") if word in text] == []
+    assert "no component release is known to have finished, neither this week nor in the 4 weeks before" in text
+    assert text.count('<p class="value">?</p>') == 5
 
 
 def test_without_the_drawing_libraries_the_page_says_so_and_keeps_its_tables(monkeypatch):

@@ -123,7 +123,8 @@ def test_too_few_releases_or_plans_are_too_little_data(count):
     answer = judged(0, count, count=count)
 
     assert answer.word == "too little data"
-    assert answer.sentence.startswith(f"Too little data: {count * 4} component releases finished in {count} plans")
+    told = f"{count * 4} component releases finished in {count} plans" if count else "no component release finished"
+    assert answer.sentence.startswith(f"Too little data: {told}, and ")
 
 
 def test_an_empty_archive_has_a_verdict_too():

@@ -1,0 +1,156 @@
+"""How much of a report's tables the page shows, under which heads, and what it says of an empty one."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from reports.chart_rows import release_outcome
+from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
+from reports.tables import records
+from reports.weekly import WeeklyReport
+
+MESSAGE_LENGTH = 300
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of each table a page shows: rows, of the list of releases more, and tips with what was cut short."""
+
+    rows: int = 200
+    releases: int = 300
+    has_tips: bool = True
+
+
+# The first that fits into a page is taken.
+ROOMS = (Room(), Room(has_tips=False), Room(rows=80, releases=120, has_tips=False))
+
+
+def releases_of(report: WeeklyReport) -> pd.DataFrame:
+    """Return this week's releases, with the counts in which each stands."""
+    return report.behind[report.behind["week"] == report.week.label]
+
+
+def listed_releases(report: WeeklyReport, room: Room) -> pd.DataFrame:
+    """Return those of them that the page has room to list."""
+    return kept_rows("releases", releases_of(report), room)
+
+
+def nothing_words(report: WeeklyReport, name: str) -> str:
+    """Say why a table is empty: that nothing happened is said only of a week that was looked at."""
+    if report.result == "not collected" and name in _NOTHING:
+        return "Not known: this week was not collected."
+    return _NOTHING.get(name, "Nothing to show.")
+
+
+# --- what is shown of a table -----------------------------------------------------------------------------------
+
+
+_BY_WEEK = {
+    *("failure-rates", "release-failures", "release-rollbacks", "rollbacks", "delivery", "recovery", "batch-timing")
+}
+
+
+def kept_rows(name: str, table: pd.DataFrame, room: Room) -> pd.DataFrame:
+    """Return the rows that the page has room for, those with failures first where there are too many."""
+    if name == "flagged-components":
+        return table[table["is_flagged"]].head(room.rows)
+    if name in _BY_WEEK:
+        return table.iloc[::-1]
+    if name == "releases":
+        if len(table) <= room.releases:
+            return table
+        words = pd.Series([release_outcome(row) for row in records(table)], index=table.index)
+        order = (words == "succeeded").sort_values(kind="stable").index[: room.releases]
+        return table.loc[order.sort_values()]
+    return table.head(SHOWN_CHANGES if name in RESTATED_CAPTIONS else room.rows)
+
+
+def more_words(name: str, shown: int, count: int) -> str:
+    if name == "flagged-components":
+        return (
+            f"Tested: {count:,} component{'' if count == 1 else 's'} with releases this week; all are in the CSV file."
+        )
+    if name == "releases":
+        return f"{shown:,} of {count:,} releases: what did not simply succeed comes first. All are in the CSV file."
+    return f"The first {shown:,} of {count:,}; all are in the CSV file."
+
+
+def readable_columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
+    if name in RESTATED_CAPTIONS:
+        return readable(table)
+    for column in ("message", "template"):
+        if column in table:
+            table = table.assign(**{column: pd.Series(map(_cut, table[column]), index=table.index, dtype="str")})
+    if name == "flagged-components":
+        table = table.drop(columns=["is_flagged", "is_too_few"])
+    if name == "rollback-failures":
+        first = ["component", "started_at", "message", "batch", "plan_id"]
+        return table[[*first, *table.columns.drop([*first, "week"])]]
+    return identifiers_last(table)
+
+
+def _cut(text: object) -> object:
+    return f"{text[:MESSAGE_LENGTH]}…" if isinstance(text, str) and len(text) > MESSAGE_LENGTH else text
+
+
+@dataclass(frozen=True)
+class Part:
+    source: str
+    caption: str
+    columns: Callable[[pd.DataFrame], pd.DataFrame]
+    renamed: Mapping[str, str] = field(default_factory=dict)  # columns that the report's table calls otherwise
+
+
+def _rate_part(hits: str, rate: str, stem: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    def columns(table: pd.DataFrame) -> pd.DataFrame:
+        names = ["week", hits, "finished", "plans", rate, f"{stem}_ci_low", f"{stem}_ci_high"]
+        nights = ["nights_planned", "nights_done", "coverage"]
+        return table[[*names, *nights]].rename(columns={f"{stem}_ci_low": "ci_low", f"{stem}_ci_high": "ci_high"})
+
+    return columns
+
+
+_MEASURES = {
+    "change_failure_rate": "failed or rolled back within 7 days",
+    "rollback_rate": "rolled back within 7 days",
+}
+
+
+def _verdict(table: pd.DataFrame) -> pd.DataFrame:
+    names = ["hits", "finished", "plans", "rate", "ci_low", "ci_high"]
+    names += ["hits_before", "finished_before", "plans_before", "rate_before", "p_value"]
+    return table.assign(measure=table["measure"].map(_MEASURES))[["measure", *names]]
+
+
+def release_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what the list of releases shows of each."""
+    words = [release_outcome(row) for row in records(table[["outcome", "rolled_back", "rollbacks_failed"]])]
+    names = ["started_at", "component", "version", "outcome", "plan_id", "batch", "attempts", "recovery_seconds"]
+    return table.assign(outcome=words)[[*names, "ended_at", "project_id"]]
+
+
+PARTS = {
+    "release-failures": Part(
+        "release-rates",
+        "Finished component releases that failed in the end, by week",
+        _rate_part("failed", "failure_rate", "failure"),
+        {"ci_low": "failure_ci_low"},
+    ),
+    "release-rollbacks": Part(
+        "release-rates",
+        "Finished component releases that were rolled back, by week",
+        _rate_part("rolled_back", "rollback_rate", "rollback"),
+        {"ci_low": "rollback_ci_low"},
+    ),
+    "verdict": Part("verdict", "This week and the weeks before, at equal age, with plan-clustered intervals", _verdict),
+    "releases": Part("releases", CAPTIONS["releases"], release_columns),
+}
+_NOTHING = {
+    "rollback-failures": "No rollback of this week failed.",
+    "failures": "Nothing failed this week.",
+    "flagged-components": "No component changed by more than chance would explain.",
+    "failure-rates-by-component": "No attempt of this week is known.",
+    "batch-timing-by-batch": "No batch of this week finished.",
+    "releases": "No release of this week is known.",
+}
