@@ -66,8 +66,8 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
             f"Rolled back: {headline['rolled_back']:,} of {headline['releases_finished']:,} finished releases"
             f"{', so far' if headline['provisional'] else ''}."
         )
-    if failed := headline["rollbacks_failed"]:
-        wrong.append(f"{failed:,} rollback{'' if failed == 1 else 's'} failed.")
+    if "rollback_failures" in told:
+        wrong.append(told["rollback_failures"])
     unknowns = [unknown for unknown in report.unknowns if unknown != report.banner]
     restated = [told["restated"]] if "restated" in told else []
     return [

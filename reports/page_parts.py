@@ -84,6 +84,8 @@ def readable_columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
             table = table.assign(**{column: pd.Series(map(_cut, table[column]), index=table.index, dtype="str")})
     if name == "flagged-components":
         table = table.drop(columns=["is_flagged", "is_too_few"])
+    if name == "failures":
+        return table[["template", *table.columns.drop(["template", "template_id"]), "template_id"]]
     if name == "rollback-failures":
         first = ["component", "started_at", "message", "batch", "plan_id"]
         return table[[*first, *table.columns.drop([*first, "week"])]]

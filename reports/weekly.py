@@ -11,11 +11,13 @@ import pandas as pd
 from reports.banner import banner
 from reports.behind import releases_behind
 from reports.columns import FAILURES, KNOWN_FAILURES, Frames, empty
+from reports.comparisons import fisher, poisson_change
 from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
 from reports.statistics import rate_change
 from reports.tables import plain, records
 from reports.verdict import Verdict, verdict
+from reports.week_on_week import change_sentence, rollback_failures_sentence
 from reports.window import Week, Window
 
 WEEKS = 26
@@ -88,6 +90,8 @@ def weekly_report(
     headline = _headline(tables)
     above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
     sentences = _sentences(headline, is_over=above is None) | {"verdict": judged.sentence}
+    if headline["rollbacks_failed"] or headline["rollbacks_failed_before"]:
+        sentences["rollback_failures"] = rollback_failures_sentence(headline)
     restated = None
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
@@ -131,9 +135,10 @@ def _settled(frames: Frames, window: Window, as_of: datetime | None) -> Verdict 
 def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     now, before = (records(tables["failure-rates"])[index] for index in (-1, -2))
     shipped, shipped_before = (records(tables["delivery"])[index] for index in (-1, -2))
-    undone = records(tables["rollbacks"])[-1]
+    undone, undone_before = (records(tables["rollbacks"])[index] for index in (-1, -2))
     timing = records(tables["batch-timing"])[-1]
-    change, low, high = rate_change(now["failed"], now["finished"], before["failed"], before["finished"])
+    counts = (now["failed"], now["finished"], before["failed"], before["finished"])
+    change, low, high = rate_change(*counts)
     return {
         "releases": shipped["releases"],
         "releases_before": shipped_before["releases"],
@@ -147,8 +152,13 @@ def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "failure_rate_change": plain(change),
         "change_ci_low": plain(low),
         "change_ci_high": plain(high),
+        "failure_rate_p_value": fisher(*counts) if now["finished"] and before["finished"] else None,
         "releases_finished": undone["finished"],
         **{name: undone[name] for name in ("rolled_back", "rollback_rate", "rollbacks", "rollbacks_failed")},
+        "rollbacks_failed_before": undone_before["rollbacks_failed"],
+        "rollbacks_failed_p_value": poisson_change(
+            undone["rollbacks_failed"], 1.0, undone_before["rollbacks_failed"], 1.0
+        ),
         **{name: undone[name] for name in ("recovery_p50_seconds", "provisional")},
         **{name: timing[name] for name in ("batches", "p50_seconds", "p90_seconds")},
         "projects": len(tables["coverage-by-project"]),
@@ -178,7 +188,7 @@ def _sentences(headline: Mapping[str, Any], *, is_over: bool) -> dict[str, str]:
     return {
         "failures": failures,
         "before": _before(headline),
-        "change": _change(headline),
+        "change": change_sentence(headline),
         "known": _known(headline, is_over=is_over),
     }
 
@@ -187,18 +197,6 @@ def _before(headline: Mapping[str, Any]) -> str:
     if headline["releases_before"] == 0 and headline["coverage_before"] == "none":
         return "the week before was not collected"
     return f"{headline['releases_before']:,} the week before"
-
-
-def _change(headline: Mapping[str, Any]) -> str:
-    change, low, high = (headline[name] for name in ("failure_rate_change", "change_ci_low", "change_ci_high"))
-    if change is None:
-        if headline["finished_before"] == 0:
-            reason = "was not collected" if headline["coverage_before"] == "none" else "had no finished attempts"
-            return f"Nothing to compare with: the week before {reason}."
-        return "Nothing to compare: no attempt of this week finished."
-    if low <= 0 <= high:
-        return "No clear change: the difference from the week before is within chance."
-    return f"{'Worse' if change > 0 else 'Better'} than the week before, by more than chance would explain."
 
 
 def _known(headline: Mapping[str, Any], *, is_over: bool) -> str:

@@ -117,7 +117,7 @@
     if (key === "week") return value === "all" ? "all weeks" : value.replaceAll(",", ", ");
     return value.length > 24 && key !== "q" ? `${value.slice(0, 12)}…` : value;
   };
-  const captionOf = list.caption.textContent;
+  const caption = list.caption.firstElementChild, captionOf = caption.textContent;
   let turn = 0;
   const apply = async (goes) => {
     const { anchor, filter } = parse();
@@ -139,7 +139,7 @@
     list.tBodies[0].append(...found.slice(0, MOST_ROWS).map(rowOf));
     for (const row of all("tr.nothing", list)) row.hidden = active.length > 0;
     const isThis = weeks.length === 1 && weeks[0] === THIS;
-    list.caption.textContent = isThis ? captionOf : `Component releases of ${weeks.length === 1 ? weeks[0] : `${weeks.length} weeks, ${weeks[0]} to ${weeks.at(-1)}`}`;
+    caption.textContent = isThis ? captionOf : `Component releases of ${weeks.length === 1 ? weeks[0] : `${weeks.length} weeks, ${weeks[0]} to ${weeks.at(-1)}`}`;
     const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
     const cut = found.length > MOST_ROWS ? `, of which the list shows ${shown - found.length + MOST_ROWS}` : "";
     const total = Number(list.dataset.total), isPart = listed.length < total && !packs.has(THIS);
@@ -151,8 +151,9 @@
     const lacking = active.length ? weeks.filter((week) => week !== THIS && !packs.has(week)) : [];
     missing.hidden = !lacking.length;
     missing.textContent = lacking.length ? `Not in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
-    const target = goes && anchor && document.getElementById(anchor);
-    if (target) { target.scrollIntoView(); if (target.tabIndex === -1) target.focus({ preventScroll: true }); }
+    // A figure leads to the list itself, past the chart of this week's releases.
+    const target = goes && anchor && (anchor === "releases" && active.length ? list.parentElement : document.getElementById(anchor));
+    if (target) { target.scrollIntoView(); target.focus({ preventScroll: true }); }
     root.dataset.shows = location.hash; // the browser tells of a new address a moment after it stands
   };
   const change = (values, anchor = "") => {

@@ -167,7 +167,7 @@ def test_a_click_on_a_figure_goes_to_the_list_and_filters_it(open_page):
     seen.settle()
     assert seen.page.evaluate("location.hash") == "#releases&is=failed"
     assert set(seen.column("releases", 4)) <= {"failed", "rollback failed"}
-    assert seen.page.evaluate("document.activeElement.id") == "releases"
+    assert seen.page.evaluate("document.activeElement.querySelector('table').id") == "table-releases"
 
 
 def test_a_link_to_a_definition_keeps_the_filter(open_page):

@@ -123,8 +123,8 @@ def test_too_few_releases_or_plans_are_too_little_data(count):
     answer = judged(0, count, count=count)
 
     assert answer.word == "too little data"
-    told = f"{count * 4} component releases finished in {count} plans" if count else "no component release finished"
-    assert answer.sentence.startswith(f"Too little data: {told}, and ")
+    told = f"{count * 4} component releases finished in {count} plans" if count else "no component release is known"
+    assert answer.sentence.startswith(f"Too little data: {told}")
 
 
 def test_an_empty_archive_has_a_verdict_too():
