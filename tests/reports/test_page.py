@@ -28,7 +28,7 @@ MONDAY = date(2026, 11, 16)
 NIGHTS = [night(str(MONDAY + timedelta(days=day))) for day in range(7)]
 MOST_BYTES = 1_500_000
 # What only says what a row is of.
-IDENTITIES = {"week", "component", "component id", "project", "plan id", "batch", "measure", "job id"}
+IDENTITIES = {"week", "team", "component", "component id", "project", "plan id", "batch", "measure", "job id"}
 
 
 def report_of(*attempts, nights=NIGHTS, rollbacks=(), said=()):
