@@ -66,14 +66,24 @@ def run(
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.logs import configure
-    from archiver.nightly import archive_all, exit_code, known_failures_ok
+    from archiver.nightly import ProjectOutcome, archive_all, exit_code, known_failures_ok
+    from archiver.pings import ping
     from archiver.settings import load_settings
+    from archiver.telling import tell_of
 
     configure(log_format)
     settings = load_settings(config)
     settings.check_run()
     engine, revision = open_archive(settings)
-    outcomes = _until_signal(archive_all(settings, engine, revision, SystemClock(), is_full=full))
+    clock = SystemClock()
+
+    async def archive() -> list[ProjectOutcome]:
+        await ping(settings, "start")
+        outcomes = await archive_all(settings, engine, revision, clock, is_full=full)
+        await tell_of(settings, engine, clock, outcomes)
+        return outcomes
+
+    outcomes = _until_signal(archive())
     word = {0: "complete", 1: "partial"}.get(exit_code(outcomes or []), "failed")
     if outcomes is not None and known_ok:
         outcomes = known_failures_ok(outcomes, engine, settings)

@@ -45,6 +45,7 @@ from archiver.store import (
     save_gone,
     save_seen,
 )
+from archiver.troubles import note_troubles
 from archiver.writing import in_transaction
 
 log = structlog.get_logger()
@@ -363,6 +364,15 @@ class _Run:
             close_run(connection, result.run_id, result.outcome, ended_at, counts, result.error)
             if self.night_date is not None:
                 settle_night(connection, self.project_id, self.night_date, result.run_id, result.outcome)
+                note_troubles(
+                    connection,
+                    self.project_id,
+                    run_id=result.run_id,
+                    outcome=result.outcome,
+                    error=result.error,
+                    has_only_failed_plans=result.has_only_failed_plans,
+                    at=ended_at,
+                )
 
         try:
             await self._transact(write)

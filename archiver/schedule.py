@@ -18,9 +18,11 @@ from archiver.database import connected
 from archiver.errors import ArchiverError, LeaseHeldError, NightServedError
 from archiver.nightly import ProjectOutcome, archive_all
 from archiver.nights import last_due
+from archiver.pings import ping
 from archiver.schema import nights, runs
 from archiver.settings import Settings, load_settings
 from archiver.stopping import Stop
+from archiver.telling import tell_of
 from archiver.weekly import issue, week_to_issue
 
 log = structlog.get_logger()
@@ -90,7 +92,10 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None, sto
         to_do = projects_to_do(settings, engine, clock)
         if to_do:
             wanted = settings.model_copy(update={"project_id": ",".join(to_do)})
-            _log_failed(await archive_all(wanted, engine, revision, clock, kind="scheduled", stop=stop))
+            await ping(settings, "start")
+            outcomes = await archive_all(wanted, engine, revision, clock, kind="scheduled", stop=stop)
+            _log_failed(outcomes)
+            await tell_of(settings, engine, clock, outcomes)
         is_night_open = bool(projects_to_do(settings, engine, clock))
         week = week_to_issue(settings, engine, clock.now(), is_night_open=is_night_open)
         if week is not None:

@@ -26,6 +26,7 @@ _FROM_FILE = (
     "secret_key",
     "security_token",
     "notify_urls",
+    "ping_url",
 )
 _SCHEMES = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 _IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]{0,62}")
@@ -118,6 +119,23 @@ def _check_notify_urls(value: SecretStr | None) -> SecretStr | None:
     return value if urls else None
 
 
+def _check_ping_url(value: SecretStr | None) -> SecretStr | None:
+    # It holds a key, so it is not shown.
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value.get_secret_value())
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL; write https://host/key") from None
+    if not host or parts.fragment or re.search(r"\s", value.get_secret_value()):
+        raise ValueError("is no URL; write https://host/key")
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise ValueError("must begin with https:// (http:// only for this machine's loopback)")
+    return value
+
+
 Endpoint = Annotated[str | None, AfterValidator(_check_endpoint)]
 
 
@@ -155,6 +173,7 @@ class Settings(BaseSettings):
     report_schedule: Annotated[str, AfterValidator(_check_schedule)] = "0 6 * * mon"
     report_directory: Path | None = None
     notify_urls: Annotated[SecretStr | None, AfterValidator(_check_notify_urls)] = None
+    ping_url: Annotated[SecretStr | None, AfterValidator(_check_ping_url)] = None
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
 

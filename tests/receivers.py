@@ -31,6 +31,13 @@ class Hooks(ThreadingHTTPServer):
 
 
 class _Hook(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.server.paths.append(self.path)
+        self.send_response({"/busy": 503, "/moved": 307}.get(self.path.partition("?")[0], 200))
+        self.send_header("Location", "/ok")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.paths.append(self.path)

@@ -9,6 +9,7 @@ from archiver.schema.books import (
     leases,
     nights,
     runs,
+    troubles,
     weeks,
 )
 from archiver.schema.columns import metadata
@@ -54,5 +55,6 @@ __all__ = [
     "sights",
     "snapshots",
     "status_changes",
+    "troubles",
     "weeks",
 ]

@@ -7,6 +7,7 @@ from archiver.schema.columns import metadata
 
 RUN_KINDS = ("scheduled", "manual", "watch", "import")
 RUN_OUTCOMES = ("running", "complete", "partial", "failed", "interrupted")
+TROUBLE_KINDS = ("failed", "incomplete", "plan", "gap")
 NIGHT_STATES = ("due", "done", "partial", "missed")
 
 runs = Table(
@@ -72,6 +73,29 @@ nights = Table(
     ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
     Index(None, "project_id", "night_date", unique=True),
     comment="A row is one night that fell due for one project, written then and never recomputed.",
+)
+
+troubles = Table(
+    "troubles",
+    metadata,
+    col.key("trouble_key", "project, kind, subject and run"),
+    col.project(),
+    col.text(
+        "kind",
+        "failed (nothing was archived), incomplete (in part), plan (one was not archived) or gap",
+        nullable=False,
+    ),
+    col.text("subject", "The plan, or a gap's first night; else empty", nullable=False),
+    col.text("message", "Why, in one line, as it was first seen", nullable=False),
+    col.text("run_id", "Run that first showed it", nullable=False),
+    col.instant("began_at", "When that run ended", nullable=False),
+    col.instant("ended_at", "When a run no longer showed it; NULL while it lasts"),
+    col.instant("told_at", "When someone was told; NULL if nobody was"),
+    col.instant("end_told_at", "When someone was told that it is over"),
+    col.one_of("kind", TROUBLE_KINDS),
+    ForeignKeyConstraint(["run_id"], ["runs.run_id"]),
+    Index(None, "project_id", "ended_at"),
+    comment="A row is one trouble of a project, from the run that first showed it to the one that no longer did.",
 )
 
 weeks = Table(

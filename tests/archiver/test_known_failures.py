@@ -1,41 +1,21 @@
 """A plan that fails alike in three nights in a row is a known failure; told by runs as they are written."""
 
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 import pytest
-from builders import plan_item
-from fakes import FakeApi, gone, refused
+from fakes import gone, refused
+from played import Nights
 
-from archiver.clock import ManualClock
-from archiver.due import RunOptions
 from archiver.errors import GiveUpPlanError, GiveUpRunError
-from archiver.ingest import archive_project
 from archiver.known_failures import load_known_failures
-from archiver.ledger import Night
 from archiver.nightly import ProjectOutcome, exit_code, known_failures_ok
 from archiver.settings import Settings
 
-NIGHT = Night("15 2 * * *", ZoneInfo("UTC"))
-FIRST_NIGHT = datetime(2026, 11, 18, 2, 15, tzinfo=UTC)
 GARBLED = GiveUpPlanError("no JSON", stage="mapping")
 
 
-class Nights:
-    """An archive, and nights in which a test says what each plan answers."""
-
-    def __init__(self, archive):
-        """Begin on the first night, with plans that are all unsettled."""
-        self.archive, self.clock = archive, ManualClock(FIRST_NIGHT)
-        self.api = FakeApi(self.clock, items=[plan_item(name, "RUNNING") for name in ("fine", "x", "y")])
-
-    async def night(self, *, kind="scheduled", days=1, **answers):
-        """Run one night, and let a day pass."""
-        self.api.infos = answers
-        options = RunOptions(kind=kind, night=NIGHT, revision=self.archive.revision, concurrency=1)
-        result = await archive_project(self.archive.engine, self.api, "p1", self.clock, options)
-        self.clock.advance(days * 86_400)
-        return result
+class Judged(Nights):
+    """Nights, with what is known of their failures."""
 
     def known(self, until=None):
         """Load the known failures: plan and nights."""
@@ -52,7 +32,7 @@ class Nights:
 
 @pytest.fixture
 def nights(archive):
-    return Nights(archive)
+    return Judged(archive)
 
 
 async def test_a_plan_that_fails_alike_for_three_nights_is_a_known_failure_and_no_reason_to_complain(nights):

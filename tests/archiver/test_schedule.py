@@ -178,6 +178,18 @@ async def test_a_night_that_was_done_meanwhile_is_not_done_again(archive, settin
         acquire(connection, f"project:{FIRST}")  # nothing holds it
 
 
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
+async def test_each_try_of_a_night_is_pinged_and_nothing_else(archive, settings, clock):
+    with web_server() as web:
+        url = SecretStr(f"http://127.0.0.1:{web.server_address[1]}/key")
+        pinged = settings.model_copy(update={"ping_url": url})
+        for instant in (FIRST_NIGHT, OUTAGE[1], OUTAGE[1]):
+            clock.set(instant)
+            await tick(pinged, clock)
+
+    assert web.paths == ["/key/start", "/key/fail", "/key/start", "/key"]
+
+
 @pytest.mark.parametrize(
     ("now", "is_night_open", "week"),
     [

@@ -1,0 +1,44 @@
+"""Pings in the style of healthchecks.io: that a run began, and how it ended. They never fail a run."""
+
+from typing import Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import structlog
+
+from archiver.api.transport import open_http
+from archiver.errors import ArchiverError
+from archiver.settings import Settings
+
+log = structlog.get_logger()
+
+PING_SECONDS = 10
+Word = Literal["start", "success", "fail"]
+
+
+async def ping(settings: Settings, word: Word) -> None:
+    """Ask for the URL of ARCHIVER_PING_URL, with `/start` or `/fail` at its path's end. What goes wrong is logged.
+
+    The URL holds a key: it is shown nowhere.
+    """
+    if settings.ping_url is None:
+        return
+    url = ping_address(settings.ping_url.get_secret_value(), word)
+    proxy = settings.proxy.get_secret_value() if settings.proxy else None
+    try:
+        async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=1) as http:
+            answer = await http.get(url, timeout=PING_SECONDS)
+        if not answer.is_success:
+            log.warning("ping.refused", word=word, status=answer.status_code)
+    except httpx.HTTPError as error:
+        log.warning("ping.not_sent", word=word, error=type(error).__name__)  # its text can hold the URL
+    except ArchiverError as error:
+        log.warning("ping.not_sent", word=word, error=str(error))
+
+
+def ping_address(url: str, word: Word) -> str:
+    """Return the URL for a word; a query stays where it is."""
+    if word == "success":
+        return url
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{word}"))
