@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
+from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
@@ -16,6 +17,10 @@ from archiver import export_command, grant_command, label_command, upkeep
 from archiver.errors import ArchiverError
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from archiver.clock import Clock
+    from archiver.settings import Settings
     from archiver.stopping import Stop
 
 _T = TypeVar("_T")
@@ -59,6 +64,10 @@ def run(
     known_ok: Annotated[
         bool, typer.Option("--known-failures-ok", help="Exit 0 if nothing failed but plans that fail every night.")
     ] = False,
+    textfile: Annotated[
+        Path | None,
+        typer.Option("--metrics-textfile", metavar="FILE", help="Write metrics for Prometheus's textfile collector."),
+    ] = None,
     config: Config = None,
     log_format: Format = LogFormat.text,
 ) -> None:
@@ -87,6 +96,7 @@ def run(
     word = {0: "complete", 1: "partial"}.get(exit_code(outcomes or []), "failed")
     if outcomes is not None and known_ok:
         outcomes = known_failures_ok(outcomes, engine, settings)
+    is_textfile_written = textfile is None or _write_textfile(textfile, settings, engine, clock)
     engine.dispose()
     if outcomes is None:
         _say_error("told to stop; what was fetched is saved")
@@ -97,7 +107,7 @@ def run(
         elif outcome.result is not None and outcome.result.error:
             _say_error(f"{outcome.project_id}: {outcome.result.error}")
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
-    code = exit_code(outcomes)
+    code = exit_code(outcomes) or (0 if is_textfile_written else 1)
     if as_json:
         rows = [result.as_json() for result in results]
         is_single = len(settings.project_ids) == 1 and len(rows) == 1
@@ -113,12 +123,19 @@ def run(
 
 
 @app.command()
-def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None:
+def schedule(
+    listen: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Answer /metrics and /healthz on loopback, such as 127.0.0.1:9464."),
+    ] = None,
+    config: Config = None,
+    log_format: Format = LogFormat.text,
+) -> None:
     """Stay up: run every night by ARCHIVER_SCHEDULE, and at once if the last night is still to do."""
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.logs import configure
-    from archiver.schedule import keep_nights
+    from archiver.schedule import ScheduleCounts, keep_nights
     from archiver.settings import load_settings
     from archiver.stopping import Stop
 
@@ -126,8 +143,17 @@ def schedule(config: Config = None, log_format: Format = LogFormat.text) -> None
     settings = load_settings(config)
     settings.check_run()
     open_archive(settings)[0].dispose()
-    stop = Stop()
-    _until_signal(keep_nights(config, SystemClock(), stop=stop), stop)
+    stop, counts, clock = Stop(), ScheduleCounts(), SystemClock()
+
+    async def stay_up() -> None:
+        async with AsyncExitStack() as around:
+            if listen is not None:
+                from archiver.listening import listening
+
+                await around.enter_async_context(listening(listen, config, clock, counts))
+            await keep_nights(config, clock, stop=stop, counts=counts)
+
+    _until_signal(stay_up(), stop)
 
 
 @app.command()
@@ -225,6 +251,18 @@ def dictionary(
     from archiver.dictionary import export_dictionary
 
     typer.echo("\n".join(export_dictionary() if export else lines()))
+
+
+def _write_textfile(file: Path, settings: "Settings", engine: "Engine", clock: "Clock") -> bool:
+    """Write the metrics, or say why not; what was archived stands either way."""
+    from archiver.metrics import exposition, load_metrics, write_textfile
+
+    try:
+        write_textfile(file, exposition(load_metrics(settings, engine, clock.now())))
+    except ArchiverError as error:
+        _say_error(f"--metrics-textfile: {error}")
+        return False
+    return True
 
 
 def _until_signal(work: Coroutine[Any, Any, _T], stop: "Stop | None" = None) -> _T | None:

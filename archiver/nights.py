@@ -81,3 +81,11 @@ def last_due(expression: str, zone: "ZoneInfo", now: datetime) -> tuple[date, da
         if nights:
             return nights[-1]
     return None
+
+
+def next_due(expression: str, zone: "ZoneInfo", now: datetime) -> datetime | None:
+    """Return when the next night falls due; None if none does within 400 days."""
+    for days in (2, 8, 40, 400):
+        for _, planned_at in due_between(expression, zone, now, now + timedelta(days=days)):
+            return planned_at
+    return None

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -38,6 +38,8 @@ class ScheduleCounts:
     alarm: AlarmCounts = field(default_factory=AlarmCounts)
     ticks: int = 0
     errors: int = 0
+    has_failed_last: bool = False
+    last_ended_at: datetime | None = None
 
 
 async def keep_nights(
@@ -66,6 +68,7 @@ async def keep_nights(
 async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: Stop, counts: ScheduleCounts) -> None:
     """Do what an alarm asks for. What fails is logged and counted, and asked for again by the next alarm."""
     counts.ticks += 1
+    errors_before = counts.errors
     try:
         settings = load_settings(config)
         if NIGHT in what:
@@ -80,6 +83,8 @@ async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: S
         counts.errors += 1
         said = f"unexpected {type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}"
         log.exception("schedule.tick_broke", error=said, exc_info=bool(os.environ.get("ARCHIVER_DEBUG")))
+    counts.has_failed_last = counts.errors > errors_before
+    counts.last_ended_at = clock.now()
 
 
 async def tick(settings: Settings, clock: Clock, config: Path | None = None, stop: Stop | None = None) -> list[str]:

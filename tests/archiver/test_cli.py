@@ -132,6 +132,20 @@ def test_json_holds_the_keys_of_the_contract_and_its_sums_are_right(cloud):
     assert rows[1]["plans_changed"] == 0
 
 
+def test_metrics_go_to_a_file_and_one_that_can_not_be_written_is_said(cloud, tmp_path):
+    _, settings = cloud()
+
+    written = run("run", "--metrics-textfile", "archiver.prom", **settings)
+    failed = run("run", "--metrics-textfile", "missing/archiver.prom", **settings)
+
+    assert (written[0], failed[0]) == (0, 1)
+    lines = (tmp_path / "archiver.prom").read_text().splitlines()
+    assert f'archiver_last_run_outcome{{project_id="{FIRST}",outcome="complete"}} 1.0' in lines
+    assert errors(failed[2]) == [
+        "error: --metrics-textfile: can't write missing/archiver.prom: No such file or directory"
+    ]
+
+
 def test_logs_can_be_json_lines(cloud):
     _, settings = cloud()
 
