@@ -89,6 +89,7 @@ class ProjectStatus:
     failed_plans: list[FailedPlan]
     known_failures: list[KnownFailure]
     holdings: Holdings
+    target: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return the project's part of `status --json`."""
@@ -96,6 +97,7 @@ class ProjectStatus:
         growth = {name: held_rows.pop(name) for name in list(held_rows) if name.endswith("_28_days")}
         return {
             "project_id": self.project_id,
+            "target": self.target,
             "is_configured": self.is_configured,
             "is_fresh": self.is_fresh,
             "age_hours": self.age_hours,

@@ -1,5 +1,6 @@
 """A night: settings, API client and store put together, and every project archived once."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
@@ -14,12 +15,13 @@ from archiver.api.transport import open_http
 from archiver.clock import Clock
 from archiver.database import connected
 from archiver.due import RunOptions
-from archiver.errors import ArchiverError, LeaseHeldError
+from archiver.errors import ArchiverError, LeaseHeldError, SettingsError
 from archiver.ingest import archive_project
 from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
 from archiver.settings import Settings
 from archiver.stopping import Stop
+from archiver.targets import resolve_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +75,13 @@ async def archive_all(
     kind: str = "manual",
     is_full: bool = False,
     stop: Stop | None = None,
+    project_ids: Collection[str] | None = None,
 ) -> list[ProjectOutcome]:
-    """Archive every project of the settings, one after the other; one that fails never stops the others."""
-    limits = Limits(
-        timeout_seconds=settings.timeout_seconds,
-        list_timeout_seconds=settings.list_timeout_seconds,
-        retry_seconds=settings.retry_seconds,
-    )
+    """Archive every project of every target (or those of `project_ids`), one after the other.
+
+    One that fails never stops the others, nor does a target whose credentials are not there. SettingsError where the
+    one target there is can't be used.
+    """
     options = RunOptions(
         kind=kind,
         night=Night(settings.schedule, ZoneInfo(settings.timezone)),
@@ -95,24 +97,49 @@ async def archive_all(
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     outcomes = []
     async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=settings.concurrency) as http:
-        for project_id in settings.project_ids:
-            options.stop.check()
-            auth = _auth(settings, project_id, http, throttle, clock, limits)
-            api = ReleaseApi(
-                http,
-                settings.service_endpoint(),
-                project_id,
-                auth=auth,
-                throttle=throttle,
-                clock=clock,
-                limits=limits,
-            )
-            try:
-                result = await archive_project(engine, api, project_id, clock, options)
-                outcomes.append(ProjectOutcome(project_id, result=result))
-            except ArchiverError as error:
-                outcomes.append(ProjectOutcome(project_id, error=error))
+        for target in resolve_targets(settings):
+            wanted = [one for one in target.project_ids if project_ids is None or one in project_ids]
+            for project_id in wanted:
+                options.stop.check()
+                try:
+                    if target.settings is None:
+                        raise target.error or SettingsError(f"target {target.name} can't be used")
+                    api = open_api(target.settings, project_id, http, throttle, clock)
+                    result = await archive_project(engine, api, project_id, clock, options)
+                    outcomes.append(ProjectOutcome(project_id, result=result))
+                except SettingsError as error:
+                    if not settings.targets:
+                        raise
+                    outcomes.append(ProjectOutcome(project_id, error=error))
+                except ArchiverError as error:
+                    outcomes.append(ProjectOutcome(project_id, error=error))
     return outcomes
+
+
+def open_api(
+    settings: Settings,
+    project_id: str,
+    http: httpx.AsyncClient,
+    throttle: Throttle,
+    clock: Clock,
+    *,
+    retry_seconds: float | None = None,
+) -> ReleaseApi:
+    """Return the API of one project of a target, with its credentials. SettingsError if no header can carry them."""
+    limits = Limits(
+        timeout_seconds=settings.timeout_seconds,
+        list_timeout_seconds=settings.list_timeout_seconds,
+        retry_seconds=settings.retry_seconds if retry_seconds is None else retry_seconds,
+    )
+    return ReleaseApi(
+        http,
+        settings.service_endpoint(),
+        project_id,
+        auth=_auth(settings, project_id, http, throttle, clock, limits),
+        throttle=throttle,
+        clock=clock,
+        limits=limits,
+    )
 
 
 def _auth(

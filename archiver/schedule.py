@@ -96,9 +96,10 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None, sto
     try:
         to_do = projects_to_do(settings, engine, clock)
         if to_do:
-            wanted = settings.model_copy(update={"project_id": ",".join(to_do)})
             await ping(settings, "start")
-            outcomes = await archive_all(wanted, engine, revision, clock, kind="scheduled", stop=stop)
+            outcomes = await archive_all(
+                settings, engine, revision, clock, kind="scheduled", stop=stop, project_ids=to_do
+            )
             _log_failed(outcomes)
             await tell_of(settings, engine, clock, outcomes)
         is_night_open = bool(projects_to_do(settings, engine, clock))
@@ -119,8 +120,9 @@ async def watch(settings: Settings, clock: Clock, stop: Stop | None = None) -> l
     try:
         to_watch = projects_to_watch(settings, engine, clock)
         if to_watch:
-            wanted = settings.model_copy(update={"project_id": ",".join(to_watch)})
-            _log_failed(await archive_all(wanted, engine, revision, clock, kind="watch", stop=stop))
+            _log_failed(
+                await archive_all(settings, engine, revision, clock, kind="watch", stop=stop, project_ids=to_watch)
+            )
         return to_watch
     finally:
         engine.dispose()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings.exceptions import SettingsError as SourceError
 
@@ -103,6 +103,11 @@ def _check_database(value: SecretStr) -> SecretStr:
     return value
 
 
+def _split_ids(text: str) -> list[str]:
+    parts = (part.strip() for part in text.split(","))
+    return list(dict.fromkeys(part for part in parts if part))
+
+
 def _split_urls(text: str) -> list[str]:
     parts = (part.strip(" \t\r\n,") for part in _URL_GAP.split(text))
     return list(dict.fromkeys(part for part in parts if part))
@@ -137,6 +142,49 @@ def _check_ping_url(value: SecretStr | None) -> SecretStr | None:
 
 
 Endpoint = Annotated[str | None, AfterValidator(_check_endpoint)]
+
+
+class Target(BaseModel):
+    """One of `[[targets]]`: an endpoint or a region, projects, and where its credentials are found; never they."""
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    name: str | None = None
+    endpoint: Endpoint = None
+    region: Annotated[str | None, AfterValidator(_check_region)] = None
+    iam_endpoint: Endpoint = None
+    project_id: str | list[str]
+    token_env: str | None = None
+    token_file: Path | None = None
+    iam_user_env: str | None = None
+    iam_user_file: Path | None = None
+    iam_password_env: str | None = None
+    iam_password_file: Path | None = None
+    iam_domain_env: str | None = None
+    iam_domain_file: Path | None = None
+    access_key_env: str | None = None
+    access_key_file: Path | None = None
+    secret_key_env: str | None = None
+    secret_key_file: Path | None = None
+    security_token_env: str | None = None
+    security_token_file: Path | None = None
+
+    @property
+    def project_ids(self) -> list[str]:
+        """The projects, in the order given, each once."""
+        return _split_ids(self.project_id if isinstance(self.project_id, str) else ",".join(self.project_id))
+
+    def credential(self, name: str) -> SecretStr | None:
+        """Read a credential afresh; None if nothing is said of it. SettingsError if it is not where it should be."""
+        variable, path = getattr(self, f"{name}_env"), getattr(self, f"{name}_file")
+        if variable is not None and path is not None:
+            raise SettingsError(f"{name}_env and {name}_file are both set: keep one")
+        if variable is not None:
+            value = os.environ.get(variable)
+            if not value:
+                raise SettingsError(f"{name}_env: there is no environment variable {variable}")
+            return SecretStr(value)
+        return None if path is None else SecretStr(_read_secret(path, f"{name}_file"))
 
 
 class Settings(BaseSettings):
@@ -176,12 +224,18 @@ class Settings(BaseSettings):
     ping_url: Annotated[SecretStr | None, AfterValidator(_check_ping_url)] = None
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
+    targets: list[Target] = Field(default_factory=list)
 
     @property
     def project_ids(self) -> list[str]:
-        """The projects, in the order given, each once."""
-        parts = [part.strip() for part in (self.project_id or "").split(",")]
-        return list(dict.fromkeys(part for part in parts if part))
+        """The projects of all targets, in the order given, each once."""
+        ids = [*self.own_project_ids, *(one for target in self.targets for one in target.project_ids)]
+        return list(dict.fromkeys(ids))
+
+    @property
+    def own_project_ids(self) -> list[str]:
+        """The projects of ARCHIVER_PROJECT_ID."""
+        return _split_ids(self.project_id or "")
 
     @property
     def notify_services(self) -> list[str]:
@@ -207,7 +261,11 @@ class Settings(BaseSettings):
 
     def check_run(self) -> None:
         """Raise SettingsError unless everything that a run needs is there."""
-        if not self.project_ids:
+        if self.ca_bundle is not None and not self.ca_bundle.is_file():
+            raise SettingsError(f"{PREFIX}CA_BUNDLE: there is no file {self.ca_bundle}")
+        if self.targets:
+            return  # each is checked by itself, and fails by itself
+        if not self.own_project_ids:
             raise SettingsError(f"no project: set {PREFIX}PROJECT_ID (several parted by commas)")
         self.service_endpoint()
         kind = self.credential_kind
@@ -218,8 +276,6 @@ class Settings(BaseSettings):
             )
         if kind == "password":
             self.token_endpoint()
-        if self.ca_bundle is not None and not self.ca_bundle.is_file():
-            raise SettingsError(f"{PREFIX}CA_BUNDLE: there is no file {self.ca_bundle}")
 
 
 def _given(settings: Settings, kind: CredentialKind) -> list[str]:
@@ -230,7 +286,7 @@ def _variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def _check_credentials(settings: Settings) -> None:
+def check_credentials(settings: Settings) -> None:
     """Refuse two kinds of credentials at once, and a kind that is only half there."""
     given = {kind: names for kind in _KINDS if (names := _given(settings, kind))}
     if len(given) > 1:
@@ -240,6 +296,26 @@ def _check_credentials(settings: Settings) -> None:
         missing = [name for name in _KINDS[kind] if name not in names and name not in _OPTIONAL]
         if missing:
             raise SettingsError(f"{_variable(names[0])} is set but {_variable(missing[0])} is not: set both")
+
+
+def _check_targets(settings: Settings) -> None:
+    """Refuse a project that stands in two targets: the archive knows it by its ID alone."""
+    seen = set(settings.own_project_ids)
+    for target in settings.targets:
+        twice = [project_id for project_id in target.project_ids if project_id in seen]
+        if twice:
+            raise SettingsError(f"[[targets]]: project {twice[0]} stands in two targets: name it in one")
+        if not target.project_ids:
+            raise SettingsError("[[targets]]: one names no project: set its project_id")
+        seen.update(target.project_ids)
+
+
+def _read_secret(path: Path, name: str) -> str:
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise SettingsError(f"{name}: can't read {path}: {reason}") from None
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
@@ -254,11 +330,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
             return None, field_name, False
         if os.environ.get(_variable(field_name)):
             raise SettingsError(f"{variable} and {_variable(field_name)} are both set: keep one")
-        try:
-            return Path(path).read_text("utf-8").strip(), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
-            raise SettingsError(f"{variable}: can't read {path}: {reason}") from None
+        return _read_secret(Path(path), variable), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Return what the files give."""
@@ -302,7 +374,8 @@ def load_settings(config: Path | None = None) -> Settings:
         raise SettingsError(_one_line(error, path)) from None
     except (ValueError, SourceError, OSError) as error:
         raise SettingsError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
-    _check_credentials(settings)
+    check_credentials(settings)
+    _check_targets(settings)
     return _with_vendor_names(settings)
 
 
@@ -313,6 +386,7 @@ def _with_vendor_names(settings: Settings) -> Settings:
         name: value
         for name, variable in names.items()
         if getattr(settings, name) is None and (value := os.environ.get(f"HUAWEICLOUD_SDK_{variable}"))
+        if name != "project_id" or not settings.targets
     }
     if "iam_endpoint" in found:
         try:
@@ -331,9 +405,25 @@ def _with_vendor_names(settings: Settings) -> Settings:
     return settings
 
 
+def _line_of_target(loc: tuple[int | str, ...], kind: str, message: str, path: Path) -> str:
+    place = f" {loc[0] + 1}" if loc and isinstance(loc[0], int) else ""
+    where = f"{path}: target{place}"
+    field = str(loc[1]) if len(loc) > 1 else "it"
+    if kind == "extra_forbidden":
+        if field in {name for names in _KINDS.values() for name in names}:
+            return (
+                f"{where}: {field} may not stand in the file: name where it is found with {field}_env or {field}_file"
+            )
+        return f"{where}: unknown setting {field!r}; the README names them"
+    message = message.removeprefix("Value error, ")
+    return f"{where}: {field} {message[:1].lower()}{message[1:]}"
+
+
 def _one_line(error: ValidationError, path: Path) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0]) if first["loc"] else "settings"
+    if name == "targets":
+        return _line_of_target(first["loc"][1:], first["type"], first["msg"], path)
     if first["type"] == "extra_forbidden":
         return f"{path}: unknown setting {name!r}; the names are those of the README's settings table"
     message = first["msg"].removeprefix("Value error, ")

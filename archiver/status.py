@@ -1,6 +1,6 @@
 """What is asked of the archive to tell its health: runs, nights, failures, counts of rows, size."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
@@ -47,6 +47,7 @@ def load_status(
     project_ids: Sequence[str],
     configured: Sequence[str],
     max_age_hours: float,
+    targets: Mapping[str, str] | None = None,
 ) -> Status:
     """Load what is known of some projects at `now`, in their order.
 
@@ -65,6 +66,7 @@ def load_status(
             is_leased=f"project:{project_id}" in leases,
             max_age_hours=max_age_hours,
             holdings=holdings.get(project_id, Holdings()),
+            target=(targets or {}).get(project_id),
         )
         for project_id in project_ids
     ]
@@ -83,6 +85,7 @@ def _project(
     is_leased: bool,
     max_age_hours: float,
     holdings: Holdings,
+    target: str | None,
 ) -> ProjectStatus:
     # Runs of a project never overlap (each holds its lease), so the latest to start is the latest to end.
     saved = connection.execute(_latest(project_id, 1).where(_COLLECTS, _SAVED)).mappings().first()
@@ -105,6 +108,7 @@ def _project(
         failed_plans=failed,
         known_failures=load_known_failures(connection, [project_id]),
         holdings=holdings,
+        target=target,
     )
 
 

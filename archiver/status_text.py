@@ -39,7 +39,8 @@ def _verdict(status: Status) -> str:
 
 def _project(project: ProjectStatus, status: Status) -> Iterator[str]:
     mark = "fresh" if project.is_fresh else "NEVER RUN" if not project.recent_runs else "STALE"
-    yield f"{project.project_id}  {mark}{'' if project.is_configured else ' (not configured)'}"
+    where = "" if project.target is None else f" ({project.target})"
+    yield _cut(f"{project.project_id}{where}  {mark}{'' if project.is_configured else ' (not configured)'}")
     if not project.recent_runs:
         return
     yield from _line("saved", _saved(project))

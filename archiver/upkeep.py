@@ -155,6 +155,7 @@ def status(
     from archiver.settings import load_settings
     from archiver.status import known_projects, load_status
     from archiver.status_text import status_lines
+    from archiver.targets import target_names
 
     if not 0 < max_age_hours < math.inf:
         raise SettingsError(f"--max-age-hours: {max_age_hours:g} is no age; write a number of hours above 0")
@@ -176,6 +177,7 @@ def status(
             project_ids=[project for project in known if not projects or project in projects],
             configured=settings.project_ids,
             max_age_hours=max_age_hours,
+            targets=target_names(settings),
         )
     engine.dispose()
     if as_json:

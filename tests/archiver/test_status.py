@@ -317,8 +317,8 @@ def test_json_has_the_documented_keys_and_times_as_the_archive_writes_them(told)
     assert (found["checked_at"], found["is_fresh"]) == ("2026-11-18T02:25:00.000Z", True)
     project = found["projects"][0]
     assert list(project) == [
-        *("project_id", "is_configured", "is_fresh", "age_hours", "last_run", "last_complete_at", "recent_runs"),
-        *("nights", "missed_nights", "failed_plans_count", "failed_plans", "known_failures"),
+        *("project_id", "target", "is_configured", "is_fresh", "age_hours", "last_run", "last_complete_at"),
+        *("recent_runs", "nights", "missed_nights", "failed_plans_count", "failed_plans", "known_failures"),
         *("plans", "plans_gone", "plans_unsettled", "attempts", "rollbacks", "snapshots", "growth"),
     ]
     assert project["last_complete_at"] is None

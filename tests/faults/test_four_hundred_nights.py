@@ -66,7 +66,7 @@ class Life:
             self.looks[-1][1] = True
             self.clock.advance(60 * self.dice.choice((15, 120, 300, 600, 900)))
 
-    async def archive_all(self, settings, engine, revision, clock, *, kind, stop):
+    async def archive_all(self, settings, engine, revision, clock, *, kind, stop, project_ids):
         """Archive the one project as `nightly` does, from an API without a socket; or be stopped while it does."""
         api = FakeApi(clock, items=[plan_item("a")])
         if self.dice.random() < 0.1:
