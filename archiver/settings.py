@@ -16,7 +16,7 @@ from pydantic_settings.exceptions import SettingsError as SourceError
 from archiver.errors import SettingsError
 
 PREFIX = "ARCHIVER_"
-_FROM_FILE = (
+FROM_FILE = (
     "database_url",
     "token",
     "iam_user",
@@ -325,7 +325,7 @@ class _SecretFiles(PydanticBaseSettingsSource):
         """Read one field's file."""
         del field
         variable = f"{_variable(field_name)}_FILE"
-        path = os.environ.get(variable) if field_name in _FROM_FILE else None
+        path = os.environ.get(variable) if field_name in FROM_FILE else None
         if not path:
             return None, field_name, False
         if os.environ.get(_variable(field_name)):

@@ -189,6 +189,24 @@ def status(
         raise typer.Exit(1)
 
 
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print settings and checks as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Look at everything a run needs, and say what to do about what is wrong. Exit 1 on a finding."""
+    import asyncio
+
+    from archiver.clock import SystemClock
+    from archiver.doctor import diagnosis_lines, examine
+    from archiver.logs import configure
+
+    configure("text")
+    found = asyncio.run(examine(config, SystemClock()))
+    typer.echo(json.dumps(found.as_json()) if as_json else "\n".join(diagnosis_lines(found)))
+    if found.findings:
+        raise typer.Exit(1)
+
+
 def check(config: Config = None) -> None:
     """Read the whole archive again: bodies and hashes, mapping, references, the database. Exit 1 on a finding."""
     from archiver.archive import open_reader
