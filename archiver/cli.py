@@ -78,6 +78,7 @@ def run(
     from archiver.logs import configure
     from archiver.nightly import ProjectOutcome, archive_all, exit_code, known_failures_ok
     from archiver.pings import ping
+    from archiver.progress import progress_on
     from archiver.settings import load_settings
     from archiver.telling import tell_of
 
@@ -89,7 +90,8 @@ def run(
 
     async def archive() -> list[ProjectOutcome]:
         await ping(settings, "start")
-        outcomes = await archive_all(settings, engine, revision, clock, is_full=full)
+        with progress_on(sys.stderr, log_format) as progress:
+            outcomes = await archive_all(settings, engine, revision, clock, is_full=full, progress=progress)
         await tell_of(settings, engine, clock, outcomes)
         return outcomes
 

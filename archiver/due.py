@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 
 from archiver.ledger import Night
 from archiver.mapping import SETTLED, key_of
+from archiver.progress import Progress
 from archiver.stopping import Stop
 from archiver.store import KnownPlan
 
@@ -22,6 +23,7 @@ class RunOptions:
     recheck_days: int = 14
     sweep_days: int = 30
     stop: Stop = field(default_factory=Stop)
+    progress: Progress = field(default_factory=Progress)
 
 
 def is_due(  # noqa: PLR0911 - one rule, one line

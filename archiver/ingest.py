@@ -66,24 +66,30 @@ async def archive_project(
     """
     run = _Run(engine, api, project_id, clock, options)
     await run.open()
-    async with kept_alive(engine, run.lease):
-        try:
-            await run.archive()
-        except asyncio.CancelledError:
-            run.stop("interrupted", "the run was told to stop; what it had fetched is saved")
+    # Whatever is logged from here on says of which run.
+    with structlog.contextvars.bound_contextvars(run_id=run.result.run_id, project_id=project_id):
+        async with kept_alive(engine, run.lease):
+            return await _archive(run)
+
+
+async def _archive(run: "_Run") -> RunResult:
+    try:
+        await run.archive()
+    except asyncio.CancelledError:
+        run.stop("interrupted", "the run was told to stop; what it had fetched is saved")
+        raise
+    except ApiError as error:
+        run.fail(error)
+    except ArchiverError as error:
+        run.name_unsaved(error)
+        run.stop("partial" if run.has_saved else "failed", str(error))
+        if not run.has_saved:
             raise
-        except ApiError as error:
-            run.fail(error)
-        except ArchiverError as error:
-            run.name_unsaved(error)
-            run.stop("partial" if run.has_saved else "failed", str(error))
-            if not run.has_saved:
-                raise
-        except BaseException:
-            run.stop("interrupted", "an unexpected error ended the run; what it had fetched is saved")
-            raise
-        finally:
-            await run.close()
+    except BaseException:
+        run.stop("interrupted", "an unexpected error ended the run; what it had fetched is saved")
+        raise
+    finally:
+        await run.close()
     return run.result
 
 
@@ -174,6 +180,7 @@ class _Run:
 
     async def _fetch_all(self, due: list[Seen], deadline: float) -> None:
         """Fetch with bounded concurrency, saving whole plans on the way; what is left at the end has failed."""
+        self.options.progress.begin(self.project_id, len(due))
         waiting = (seen for seen in due if not self.options.stop.is_asked)
         answered: asyncio.Queue[Seen | None] = asyncio.Queue()
         room = asyncio.Semaphore(2 * SAVE_PLANS)
@@ -185,6 +192,7 @@ class _Run:
                 await room.acquire()
                 await self._fetch_one(seen)
                 tried.add(seen.plan_id)
+                self.options.progress.advance()
                 answered.put_nowait(seen)
                 self._break_off_if_away()
 

@@ -19,6 +19,7 @@ from archiver.errors import ArchiverError, LeaseHeldError, SettingsError
 from archiver.ingest import archive_project
 from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
+from archiver.progress import Progress
 from archiver.settings import Settings
 from archiver.stopping import Stop
 from archiver.targets import resolve_targets
@@ -76,6 +77,7 @@ async def archive_all(
     is_full: bool = False,
     stop: Stop | None = None,
     project_ids: Collection[str] | None = None,
+    progress: Progress | None = None,
 ) -> list[ProjectOutcome]:
     """Archive every project of every target (or those of `project_ids`), one after the other.
 
@@ -92,6 +94,7 @@ async def archive_all(
         recheck_days=settings.recheck_days,
         sweep_days=settings.sweep_days,
         stop=stop or Stop(),
+        progress=progress or Progress(),
     )
     throttle = Throttle(settings.requests_per_second)
     proxy = settings.proxy.get_secret_value() if settings.proxy else None

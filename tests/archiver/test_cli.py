@@ -1,5 +1,6 @@
 """The command line as a process: what it prints where, and the exit code that says how it went."""
 
+import contextlib
 import json
 import os
 import re
@@ -151,7 +152,46 @@ def test_logs_can_be_json_lines(cloud):
 
     _, _, err = run("run", "--log-format", "json", **settings)
 
-    assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "ingest.run_ended"
+    entries = [json.loads(line) for line in err.splitlines()]
+    assert entries[-1]["event"] == "ingest.run_ended"
+    assert len({(entry["run_id"], entry["project_id"]) for entry in entries}) == 1
+    assert all(entry["timestamp"].endswith("Z") and entry["level"] for entry in entries)
+
+
+def test_a_failed_plan_is_logged_with_its_run(cloud):
+    plan = HISTORY.timelines[FIRST][0].plan_id
+    _, settings = cloud(Fault("status", plan_id=plan, match="deploy-info", status=403))
+
+    _, out, err = run("run", "--json", "--log-format", "json", **settings)
+
+    [entry] = [
+        entry for line in err.splitlines() if line[0] == "{" and (entry := json.loads(line))["level"] == "warning"
+    ]
+    assert (entry["event"], entry["plan_id"]) == ("ingest.plan_failed", plan)
+    assert entry["run_id"] == json.loads(out)["run_id"]
+
+
+@pytest.mark.parametrize(("log_format", "is_shown"), [("text", True), ("json", False)])
+def test_a_bar_is_drawn_on_a_terminal_and_never_among_json(cloud, log_format, is_shown):
+    _, settings = cloud()
+    terminal, inside = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "archiver", "run", "--log-format", log_format],
+        env=os.environ | {"TERM": "xterm"} | {f"ARCHIVER_{name}": value for name, value in settings.items()},
+        stdout=subprocess.PIPE,
+        stderr=inside,
+    )
+    os.close(inside)
+    drawn = b""
+    with contextlib.suppress(OSError):  # the terminal's end, on Linux
+        while data := os.read(terminal, 65536):
+            drawn += data
+    os.close(terminal)
+
+    assert process.wait(timeout=60) == 0
+    process.stdout.close()
+    assert ("━".encode() in drawn) is is_shown
+    assert b"ingest.run_ended" in drawn
 
 
 def test_a_run_in_part_exits_1_and_says_why(cloud):
