@@ -1,14 +1,17 @@
 """The long run: deaths and random faults by the hundred, each checked; a table at the end, exit 1 on a loss.
 
-python tests/faults/soak.py       SOAK_MINUTES=20, SOAK_WORKERS=2, SOAK_SEED (printed; the same seed, the same dice)
+python tests/faults/soak.py       SOAK_MINUTES=20, SOAK_WORKERS=2, SOAK_SEED (printed; the same seed, the same dice),
+                                  SOAK_NIGHTS=365 in one `schedule` process beside it (0: none)
 """
 
 import itertools
+import json
 import logging
 import multiprocessing
 import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import threading
@@ -28,6 +31,7 @@ from upstream import Upstream, cut, delay, reset, said, sometimes, story
 from archiver.logs import configure
 
 SAVE_PLANS = 4
+STAYING_UP = Path(__file__).with_name("staying_up.py")
 
 
 class Round:
@@ -189,6 +193,8 @@ def main():
     workers = int(os.environ.get("SOAK_WORKERS", "2"))
     seed = os.environ.get("SOAK_SEED") or str(random.randrange(10**6))
     print(f"soaking for {minutes:g} minutes with {workers} workers; SOAK_SEED={seed}", flush=True)
+    nights = int(os.environ.get("SOAK_NIGHTS", "365"))
+    staying = nights and subprocess.Popen([sys.executable, STAYING_UP, str(nights)], stdout=subprocess.PIPE, text=True)
     tally = defaultdict(Counter)
     ends_at = time.monotonic() + minutes * 60
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -201,7 +207,22 @@ def main():
         print(line.format(name, database, *(row[column] for column in ("rounds", "kills", "losses"))))
     total = {column: sum(row[column] for row in tally.values()) for column in ("rounds", "kills", "losses")}
     print(line.format("all", "", *total.values()))
-    sys.exit(1 if total["losses"] or not total["rounds"] else 0)
+    has_stayed = not staying or _tell_of_staying(staying, nights)
+    sys.exit(1 if total["losses"] or not total["rounds"] or not has_stayed else 0)
+
+
+def _tell_of_staying(process, nights):
+    """Wait for the scheduler that stays up, print what it held, and return whether all was well."""
+    *samples, total = map(json.loads, process.communicate()[0].splitlines())
+    first, last = samples[len(samples) // 3], samples[-1]
+    print(
+        f"{nights} nights in one process: {total['nights']}, {total['reports']} reports, "
+        f"{first['memory_bytes'] / 2**20:.0f} to {last['memory_bytes'] / 2**20:.0f} MiB, "
+        f"{first['files']} to {last['files']} open files"
+    )
+    for loss in total["losses"]:
+        print(f"LOSS staying up: {loss}")
+    return process.returncode == 0
 
 
 if __name__ == "__main__":
