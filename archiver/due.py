@@ -12,12 +12,16 @@ from archiver.store import KnownPlan
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How a run is to go. `kind` is scheduled, manual or watch; `is_full` fetches every plan."""
+    """How a run is to go. `kind` is scheduled, manual or watch; `is_full` fetches every plan.
+
+    With `leaves_served_nights` a night that was done meanwhile raises NightServedError.
+    """
 
     kind: str
     night: Night
     revision: str
     is_full: bool = False
+    leaves_served_nights: bool = False
     concurrency: int = 8
     run_seconds: float = 14400
     recheck_days: int = 14

@@ -117,7 +117,8 @@ class _Run:
             write_weeks(connection, ("UTC", zone.key), now)
             night = open_nights(connection, self.project_id, self.options.night, now)
             night_date = None if self.options.kind == "watch" else night
-            if self.options.kind == "scheduled" and night and is_served(connection, self.project_id, night):
+            is_left = self.options.leaves_served_nights
+            if is_left and night and is_served(connection, self.project_id, night):
                 raise NightServedError(f"another process has done the night of {night} meanwhile")
             run_id = open_run(connection, self.project_id, self.options.kind, now, self.options.revision, night_date)
             return lease, run_id, night_date

@@ -98,7 +98,14 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None, sto
         if to_do:
             await ping(settings, "start")
             outcomes = await archive_all(
-                settings, engine, revision, clock, kind="scheduled", stop=stop, project_ids=to_do
+                settings,
+                engine,
+                revision,
+                clock,
+                kind="scheduled",
+                leaves_served_nights=True,
+                stop=stop,
+                project_ids=to_do,
             )
             _log_failed(outcomes)
             await tell_of(settings, engine, clock, outcomes)

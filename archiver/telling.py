@@ -43,7 +43,10 @@ _INERT = str.maketrans(
 async def tell_of(settings: Settings, engine: Engine, clock: Clock, outcomes: Sequence[ProjectOutcome]) -> None:
     """Ping how the runs of all projects went, and tell what is new. Plans that fail every night spoil no ping."""
     if settings.ping_url is not None:
-        code = exit_code(known_failures_ok(list(outcomes), engine, settings))
+        try:
+            code = exit_code(known_failures_ok(list(outcomes), engine, settings))
+        except ArchiverError:  # the database is away: what failed in it has failed
+            code = exit_code(list(outcomes))
         if code != LeaseHeldError.exit_code:  # who is at work pings
             await ping(settings, "fail" if code else "success")
     await tell(settings, engine, clock, outcomes)
@@ -59,8 +62,9 @@ async def tell(settings: Settings, engine: Engine, clock: Clock, outcomes: Seque
         return
     try:
         await asyncio.to_thread(_tell, settings, engine, clock, project_ids)
-    except ArchiverError as error:
-        log.error("notify.not_sent", error=str(error))  # noqa: TRY400 - known errors need no traceback
+    except (ArchiverError, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error)
+        log.error("notify.not_sent", error=said)  # noqa: TRY400 - known errors need no traceback
 
 
 def _tell(settings: Settings, engine: Engine, clock: Clock, project_ids: Sequence[str]) -> None:

@@ -3,15 +3,17 @@
 import pytest
 import structlog
 from fakes import refused
-from played import Nights
+from played import FIRST_NIGHT, Nights
 from pydantic import SecretStr
 from receivers import web_server
 
 from archiver import delivery, schema
+from archiver.clock import ManualClock
+from archiver.database import open_writer
 from archiver.errors import GiveUpPlanError, GiveUpRunError
 from archiver.nightly import ProjectOutcome
 from archiver.settings import Settings
-from archiver.telling import message_of, tell
+from archiver.telling import message_of, tell, tell_of
 from archiver.troubles import Trouble, load_untold, mark_told
 
 # Apprise looks for this module of the standard library when it loads its services.
@@ -166,6 +168,18 @@ async def test_a_service_that_may_have_it_is_not_told_twice(sent, monkeypatch):
     with web_server() as web:
         assert await sent(web, "slow", x=refused()) == ["notify.not_delivered"]
         assert await sent(web, x=refused()) == []
+
+
+async def test_a_database_that_went_away_costs_neither_run_nor_ping(sqlite_archive_file, tmp_path):
+    result = await Told(sqlite_archive_file).night()
+    away = open_writer(f"sqlite:///{tmp_path / 'other.db'}", "")  # without a table
+    with web_server() as web, structlog.testing.capture_logs() as log:
+        hook = f"127.0.0.1:{web.server_address[1]}"
+        settings = Settings(notify_urls=SecretStr(f"json://{hook}/ok"), ping_url=SecretStr(f"http://{hook}/key"))
+        await tell_of(settings, away, ManualClock(FIRST_NIGHT), [ProjectOutcome("p1", result=result)])
+
+    assert web.paths == ["/key"]
+    assert [entry["event"] for entry in log] == ["notify.not_sent"]
 
 
 async def test_a_url_that_can_not_be_used_is_said_and_nothing_more(sqlite_archive_file):

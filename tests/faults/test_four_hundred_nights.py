@@ -66,13 +66,18 @@ class Life:
             self.looks[-1][1] = True
             self.clock.advance(60 * self.dice.choice((15, 120, 300, 600, 900)))
 
-    async def archive_all(self, settings, engine, revision, clock, *, kind, stop, project_ids):
+    async def archive_all(self, settings, engine, revision, clock, *, kind, stop, **_):
         """Archive the one project as `nightly` does, from an API without a socket; or be stopped while it does."""
         api = FakeApi(clock, items=[plan_item("a")])
         if self.dice.random() < 0.1:
             api.list_error = asyncio.CancelledError()
         options = RunOptions(
-            kind=kind, night=Night(settings.schedule, self.zone), revision=revision, stop=stop, is_full=True
+            kind=kind,
+            night=Night(settings.schedule, self.zone),
+            revision=revision,
+            stop=stop,
+            is_full=True,
+            leaves_served_nights=True,
         )
         try:
             return [ProjectOutcome("p", result=await archive_project(engine, api, "p", clock, options))]
