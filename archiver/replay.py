@@ -173,7 +173,7 @@ def load_snapshots(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[P
 def load_sights(connection: Connection, plan_ids: Sequence[PlanId]) -> dict[PlanId, Sights]:
     """Load what imports told of when the bodies of some plans were seen."""
     found: dict[PlanId, Sights] = {plan_id: {} for plan_id in plan_ids}
-    for row in connection.execute(select(sights).where(_of(sights, plan_ids))).mappings():
+    for row in connection.execute(select(sights).where(of_plans(sights, plan_ids))).mappings():
         found[row["project_id"], row["plan_id"]][row["sight_key"]] = dict(row)
     return found
 
