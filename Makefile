@@ -32,11 +32,6 @@ lock:
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra audit --extra browser --extra parquet --extra test --output-file requirements-test.txt
 
-# What is written of commands and metrics, from the program itself.
-docs: setup
-	$(BIN)/python docs/commands.py > docs/commands.md
-	$(BIN)/reports dictionary --output docs/metrics.md
-
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
 	$(BIN)/archiver demo
@@ -75,6 +70,7 @@ audit: setup-test
 
 # The parts of docs/ that the program writes itself.
 docs: setup-test
+	$(BIN)/python docs/commands.py > docs/commands.md
 	$(BIN)/archiver database dictionary > docs/schema.md
 	$(BIN)/archiver database dictionary --export > docs/export.md
 	$(BIN)/reports dictionary --output docs/metrics.md
