@@ -1,13 +1,17 @@
 """Saved bodies: files, folders, standard input and archives of lines, read into observations."""
 
+import errno
 import gzip
+import os
+import stat
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import NoReturn
 
 import zstandard
 
@@ -29,6 +33,12 @@ _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _MAX_BYTES = 512 * MEBIBYTE
 # One block of Zstandard holds up to 128 KiB and may be 4 bytes: so much of it at once unpacks to 32 MiB at most.
 _ZSTD_PIECE_BYTES = 1024
+_UTF8_MARK = b"\xef\xbb\xbf"
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+# No body is older than the API's own count of time; an instant of the year 1 is no longer one west of Greenwich.
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+# A file server's clock may be a little ahead of this machine's.
+_CLOCKS_DIFFER = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,38 +53,78 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A file, or a line of one, that is no body."""
+    """A file, a line of one, or an item of a list, that is no body."""
 
     name: str
     reason: str
-    content: bytes
+    content: bytes = b""
 
 
 def read_saved(paths: Iterable[str], captured_at: datetime | None, now: datetime) -> Iterator[Observation | Unreadable]:
     """Read what the paths hold, as seen at `captured_at`, else at each file's time; `-` is standard input, seen now.
 
-    Raises SettingsError where a path is not there or can't be read.
+    Raises SettingsError at once, before anything is read, where a path is not there or may not be read.
     """
-    for path in paths:
-        if path == "-":
+    files = [file for path in paths for file in ([None] if path == "-" else _files(path))]
+    return _read_all(files, captured_at, now)
+
+
+def _read_all(
+    files: Iterable[Path | None], captured_at: datetime | None, now: datetime
+) -> Iterator[Observation | Unreadable]:
+    for file in files:
+        if file is None:
             yield from _read("standard input", sys.stdin.buffer.read(_MAX_BYTES + 1), captured_at or now)
             continue
-        for file in _files(Path(path)):
-            try:
-                with file.open("rb") as opened:
-                    content = opened.read(_MAX_BYTES + 1)
-                changed_at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-            except OSError as error:
-                raise SettingsError(f"can't read {file}: {error.strerror}") from None
-            yield from _read(str(file), content, captured_at or to_milliseconds(changed_at))
+        name = _shown(file)
+        try:
+            at = captured_at or _seen_at(file.stat().st_mtime, now)
+            with file.open("rb") as opened:
+                content = opened.read(_MAX_BYTES + 1)
+        except OSError as error:  # it went, or its disk failed, since the paths were looked at
+            yield Unreadable(name, f"can't be read: {error.strerror}")
+        except ValueError as error:
+            yield Unreadable(name, f"{error}: name --captured-at")
+        else:
+            yield from _read(name, content, at)
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.is_file())
-    if not path.exists():
-        raise SettingsError(f"there is no file or folder {path}")
-    return [path]
+def _seen_at(modified_seconds: float, now: datetime) -> datetime:
+    """Take a file's time for when its body was seen; ValueError where it can't have been."""
+    if modified_seconds > (now + _CLOCKS_DIFFER).timestamp():
+        raise ValueError("its time lies in the future")
+    if modified_seconds < EARLIEST.timestamp():
+        raise ValueError("its time lies before 1970")
+    return min(now, to_milliseconds(datetime.fromtimestamp(modified_seconds, UTC)))
+
+
+def _files(path: str) -> list[Path]:
+    """Return the file, or those in the folder and below; SettingsError unless all may be read."""
+
+    def refuse(error: OSError) -> NoReturn:
+        place = _shown(error.filename or path)
+        if isinstance(error, FileNotFoundError):
+            raise SettingsError(f"there is no file or folder {place}") from None
+        raise SettingsError(f"can't read {place}: {error.strerror}") from None
+
+    try:
+        if not stat.S_ISDIR(Path(path).stat().st_mode):  # unlike is_dir(), it says what is wrong
+            found = [Path(path)]
+        else:
+            walked = os.walk(path, onerror=refuse)
+            within = sorted(Path(folder, name) for folder, _, names in walked for name in names)
+            found = [file for file in within if file.is_file()]
+        for file in found:
+            if not os.access(file, os.R_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+    except OSError as error:
+        refuse(error)
+    return found
+
+
+def _shown(path: str | Path) -> str:
+    """Write a path as text that can be stored: a name on disk is bytes, which need not be UTF-8."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _read(name: str, content: bytes, at: datetime) -> Iterator[Observation | Unreadable]:
@@ -92,20 +142,38 @@ def _read(name: str, content: bytes, at: datetime) -> Iterator[Observation | Unr
         reason = f"is larger than {_MAX_BYTES // MEBIBYTE} MiB: part it into several files"
         yield Unreadable(name, reason, b"" if packed is content else packed)
         return
+    if content.startswith(_UTF16_MARKS):
+        yield Unreadable(name, "begins as UTF-16 does: save it as UTF-8", content)
+        return
+    yield from _bodies(name, content.removeprefix(_UTF8_MARK), at)
+
+
+def _bodies(name: str, content: bytes, at: datetime) -> Iterator[Observation | Unreadable]:
+    """Read one body, or a body a line where at least one line is one."""
     try:
-        found = list(_observations(content, at))
+        found = _one_body(name, content, at)
     except (CutShortError, WrongShapeError) as error:
-        lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
-        if len(lines) < 2:
+        lines = [
+            (f"{name}, line {number}", line) for number, line in enumerate(content.splitlines(), 1) if line.strip()
+        ]
+        if not any(_is_body(line) for _, line in lines):
             yield Unreadable(name, str(error), content)
             return
-        for number, line in lines:
+        for line_name, line in lines:
             try:
-                yield from _observations(line, at)
+                yield from _one_body(line_name, line, at)
             except (CutShortError, WrongShapeError) as line_error:
-                yield Unreadable(f"{name}, line {number}", str(line_error), line)
+                yield Unreadable(line_name, str(line_error), line)
         return
     yield from found
+
+
+def _is_body(content: bytes) -> bool:
+    try:
+        _one_body("", content, EARLIEST)
+    except (CutShortError, WrongShapeError):
+        return False
+    return True
 
 
 def _unpack_zstd(packed: bytes) -> bytes:
@@ -125,8 +193,8 @@ def _unpack_zstd(packed: bytes) -> bytes:
     return b"".join(parts)
 
 
-def _observations(content: bytes, at: datetime) -> Iterator[Observation]:
-    """Read one body: a deployment information, or a list with its items."""
+def _one_body(name: str, content: bytes, at: datetime) -> list[Observation | Unreadable]:
+    """Read a deployment information, or a list with its items; an item without an id is named by its position."""
     try:
         info = decode(content, DeployInfo)
     except WrongShapeError as error:
@@ -134,13 +202,20 @@ def _observations(content: bytes, at: datetime) -> Iterator[Observation]:
             items = decode(content, PlanList).release_plans
         except WrongShapeError:
             raise WrongShapeError(f"neither deployment information nor a list of plans: {error}") from None
-        for raw in items:
-            plan_id = text(decode(bytes(raw), PlanItem).id)
-            if plan_id is None:
-                raise WrongShapeError("the list holds an item without an id") from None
-            yield Observation(plan_id, "list_item", bytes(raw), at)
-        return
+        return [_item(f"{name}, item {position}", bytes(raw), at) for position, raw in enumerate(items, 1)]
     plan_id = text(info.id)
     if plan_id is None:
         raise WrongShapeError("the deployment information names no plan in `id`")
-    yield Observation(plan_id, "deploy_info", content, at)
+    return [Observation(plan_id, "deploy_info", content, at)]
+
+
+def _item(name: str, content: bytes, at: datetime) -> Observation | Unreadable:
+    try:
+        item = decode(content, PlanItem)
+    except WrongShapeError as error:
+        return Unreadable(name, f"the list holds what is no plan: {error}", content)
+    plan_id = text(item.id)
+    if plan_id is None:
+        called = "" if item.name is None else f", called {(text(item.name) or '')[:100]!r}"
+        return Unreadable(name, f"the list holds an item without an id{called}", content)
+    return Observation(plan_id, "list_item", content, at)

@@ -47,7 +47,7 @@ def import_bodies(
     else:
         typer.echo(
             f"{project_id}  {result.outcome}: {counts.plans_listed} plans, {counts.plans_fetched} with deployment "
-            f"information ({counts.plans_changed} changed), {counts.plans_failed} files or lines unreadable"
+            f"information ({counts.plans_changed} changed), {counts.plans_failed} failed"
         )
         if result.error is not None:
             typer.echo(f"{project_id}  {result.error}")
@@ -58,14 +58,19 @@ def import_bodies(
 def _instant(value: str | None, now: datetime) -> datetime | None:
     if value is None:
         return None
+    from archiver.clock import to_milliseconds
+    from archiver.saved import EARLIEST
+
     try:
         instant = datetime.fromisoformat(value)
-    except ValueError:
+        instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise SettingsError(f"--captured-at: {value!r} is no instant; write it like 2026-11-24T02:15:00Z") from None
-    instant = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     if instant > now:
         raise SettingsError(f"--captured-at: {value} is in the future")
-    return instant
+    if instant < EARLIEST:
+        raise SettingsError(f"--captured-at: {value} is before 1970, when no body was seen")
+    return to_milliseconds(instant)
 
 
 def replay(config: Config = None) -> None:

@@ -2,18 +2,22 @@
 
 import gzip
 import json
+import os
 import random
+import string
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import stamina
 import zstandard
 from builders import component, deploy_info, plan_item
+from sqlalchemy import event, exc, update
 
-from archiver import saved, schema
+from archiver import importing, saved, schema
 from archiver.audit import findings
 from archiver.clock import ManualClock
-from archiver.errors import SettingsError
+from archiver.errors import DatabaseError, SettingsError
 from archiver.importing import import_saved
 from archiver.replay import FACTS
 from archiver.saved import Observation, Unreadable, read_saved
@@ -125,6 +129,87 @@ def test_what_can_not_be_read_is_named_and_the_rest_is_saved(archive):
     assert (failure["plan_id"], failure["stage"], failure["body"]) == ("x.json", "import", b"{")
 
 
+def endless_id():
+    """Return an id past what an index of PostgreSQL takes, and not to be compressed; SQLite takes it."""
+    return "".join(random.Random(1).choices(string.ascii_letters, k=4_000))
+
+
+@pytest.mark.parametrize("what", ["plan", "component"])
+def test_a_plan_that_the_database_refuses_fails_alone(archive, what):
+    plan_id = endless_id() if what == "plan" else "long"
+    refused = observed(1, component(endless_id() if what == "component" else "c1"), plan_id=plan_id)
+    bad = Unreadable(f"{endless_id()}/x.json", "no JSON", b"{")
+    others = [observed(1, FIRST, plan_id="a"), observed(2, SECOND, plan_id="z")]
+
+    result = import_saved(archive.engine, "pr", archive.revision, [others[0], refused, bad, others[1]], NOW)
+
+    assert {row["plan_id"] for row in archive.rows(schema.plans)} >= {"a", "z"}
+    counts = result.counts
+    failures = {row["stage"]: row for row in archive.rows(schema.fetch_failures)}
+    assert (failures["import"]["plan_id"][-6:], failures["import"]["body"]) == ("x.json", b"{")
+    [run] = archive.rows(schema.runs)
+    assert (run["outcome"], run["plans_failed"]) == (result.outcome, counts.plans_failed)
+    assert [row["is_released"] for row in archive.rows(schema.leases)] == [True]
+    if archive.engine.dialect.name == "postgresql":
+        assert (result.outcome, counts.plans_failed, counts.plans_fetched, counts.plans_listed) == ("partial", 2, 2, 3)
+        assert result.error == "1 files, lines or items are no bodies; 1 plans are refused by the database"
+        assert (failures["mapping"]["plan_id"], failures["mapping"]["body"]) == (plan_id[:500], refused.content)
+        assert archive.rows(schema.plans, plan_id=plan_id) == []
+    else:
+        assert (result.outcome, counts.plans_failed, counts.plans_fetched) == ("partial", 1, 3)
+
+
+def test_an_import_outlives_passing_faults_of_the_database(archive):
+    """Another process holds the lock, or the server starts again: each transaction is done once more."""
+    begun = []
+
+    @event.listens_for(archive.engine, "begin")
+    def fail_at_first(_connection):
+        begun.append(len(begun))
+        if begun[-1] % 2 == 0:
+            raise exc.OperationalError("BEGIN", {}, Exception("database is locked"))
+
+    with stamina.set_testing(True, attempts=2):
+        result = import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW)
+
+    event.remove(archive.engine, "begin", fail_at_first)
+    assert (result.outcome, len(begun)) == ("complete", 6)
+    assert [row["outcome"] for row in archive.rows(schema.runs)] == ["complete"]
+    assert len(archive.rows(schema.job_attempts)) == 1
+
+
+def test_a_fault_that_lasts_ends_the_import_in_part_and_what_came_before_is_saved(archive, monkeypatch):
+    monkeypatch.setattr(importing, "_BODIES_AT_ONCE", 1)
+
+    def found(*before):
+        yield from before
+        raise DatabaseError("the database failed: it is away")
+
+    result = import_saved(archive.engine, "pr", archive.revision, found(observed(1, FIRST)), NOW)
+    with pytest.raises(DatabaseError, match="it is away"):
+        import_saved(archive.engine, "pr", archive.revision, found(), NOW)
+
+    assert (result.outcome, result.counts.plans_fetched) == ("partial", 1)
+    assert result.error.startswith("the database failed: it is away; what came before it is saved")
+    assert sorted(row["outcome"] for row in archive.rows(schema.runs)) == ["failed", "partial"]
+
+
+def test_a_run_that_can_not_be_closed_is_marked_by_the_next(archive):
+    """The lease went to another process meanwhile: nothing more is written, and what was saved stays."""
+
+    class Thief(ManualClock):
+        def now(self):
+            with archive.engine.begin() as connection:
+                connection.execute(update(schema.leases).values(fence=99))
+            return super().now()
+
+    result = import_saved(archive.engine, "pr", archive.revision, [observed(1, FIRST)], NOW, Thief(NOW))
+
+    assert (result.outcome, "another process took over" in result.error) == ("partial", True)
+    assert [row["outcome"] for row in archive.rows(schema.runs)] == ["running"]
+    assert len(archive.rows(schema.job_attempts)) == 1
+
+
 def read(tmp_path, *names):
     return list(read_saved([str(tmp_path / name) for name in names], day(1), NOW))
 
@@ -185,10 +270,11 @@ def test_what_unpacks_to_more_than_memory_should_hold_is_named_and_never_unpacke
 def test_a_file_without_a_given_time_was_seen_when_it_was_last_changed(tmp_path):
     file = tmp_path / "one.json"
     file.write_bytes(deploy_info("one"))
+    os.utime(file, (day(3).timestamp() + 0.125,) * 2)
 
     [found] = read_saved([str(file)], None, NOW)
 
-    assert abs(found.captured_at.timestamp() - file.stat().st_mtime) < 0.001
+    assert found.captured_at == day(3) + timedelta(milliseconds=125)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +294,7 @@ def test_what_is_no_body_is_named(tmp_path, content):
     [found] = read(tmp_path, "bad.json")
 
     assert isinstance(found, Unreadable)
-    assert found.name.endswith("bad.json")
+    assert found.name.endswith(("bad.json", "bad.json, item 1"))
 
 
 def test_a_bad_line_is_named_by_its_number(tmp_path):

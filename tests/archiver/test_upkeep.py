@@ -81,6 +81,11 @@ def test_a_partly_readable_import_exits_1_and_an_unreadable_one_3(imported):
         (("import", "nothing", "--project", "pr"), {}, "there is no file or folder nothing"),
         (("import", "saved", "--project", "pr", "--captured-at", "soon"), {}, "'soon' is no instant"),
         (("import", "saved", "--project", "pr", "--captured-at", "2999-01-01"), {}, "is in the future"),
+        (("import", "saved", "--project", "pr", "--captured-at", "0001-01-01T00:00:00+14:00"), {}, "is no instant"),
+        (("import", "saved", "--project", "pr", "--captured-at", "9999-12-31T23:59:59-14:00"), {}, "is no instant"),
+        (("import", "saved", "--project", "pr", "--captured-at", "9999-12-31"), {}, "is in the future"),
+        (("import", "saved", "--project", "pr", "--captured-at", "0001-01-01"), {}, "is before 1970"),
+        (("import", "saved", "--project", "pr", "--captured-at", "1969-12-31T23:59:59Z"), {}, "is before 1970"),
     ],
 )
 def test_an_import_that_can_not_be_meant_exits_2(imported, arguments, variables, message):
@@ -88,6 +93,33 @@ def test_an_import_that_can_not_be_meant_exits_2(imported, arguments, variables,
 
     assert code == 2
     assert message in err
+
+
+def test_a_path_that_is_not_there_leaves_no_archive_and_no_run(tmp_path):
+    (tmp_path / "good.json").write_bytes(deploy_info("one"))
+
+    code, _, err = run("import", "good.json", "missing", "--project", "pr")
+
+    assert (code, err) == (2, "error: there is no file or folder missing\n")
+    assert not (tmp_path / "archive.db").exists()
+
+
+def test_a_bad_file_whose_name_is_not_utf_8_is_named_and_the_run_is_closed(tmp_path):
+    with open(os.fsencode(tmp_path) + b"/\xffbad.json", "wb") as file:  # noqa: PTH123 - a name of bytes
+        file.write(b"{")
+
+    code, _, _ = run("import", ".", "--project", "pr")
+
+    assert code == 3
+    assert rows("SELECT plan_id FROM fetch_failures") == [("\N{REPLACEMENT CHARACTER}bad.json",)]
+    assert rows("SELECT outcome, is_released FROM runs, leases WHERE lease_name = 'project:pr'") == [("failed", 1)]
+
+
+def test_an_instant_is_cut_to_the_milliseconds_that_both_databases_keep(imported):
+    code, _, _ = run("import", "saved", "--project", "pr", "--captured-at", "2026-11-21T02:15:00.0019999Z")
+
+    assert code == 0
+    assert rows("SELECT DISTINCT last_captured_at FROM snapshots") == [("2026-11-21T02:15:00.001Z",)]
 
 
 def test_check_finds_the_archive_sound_then_altered_then_replayed(imported):
