@@ -52,6 +52,7 @@ VENDOR = {
 STS = {"ARCHIVER_SECURITY_TOKEN": canary("sts")}
 DATABASE = {"ARCHIVER_DATABASE_URL": f"postgresql+psycopg://u:{canary('db')}@127.0.0.1:1/d"}
 PROXY = {"ARCHIVER_PROXY": f"http://proxy:{canary('proxy')}@127.0.0.1:1"}
+PING = {"ARCHIVER_PING_URL": f"http://127.0.0.1:1/{canary('ping')}"}
 NOTIFY = {"ARCHIVER_NOTIFY_URLS": f"json://me:{canary('hook')}@127.0.0.1:1/{canary('path')}"}
 
 
@@ -203,7 +204,7 @@ def test_the_canary_would_be_heard():
 
 def test_every_secret_setting_has_a_canary():
     """A new setting that is a secret must be put into these tests."""
-    kinds = (KEYS, PASSWORD, TOKEN, STS, DATABASE, PROXY, NOTIFY)
+    kinds = (KEYS, PASSWORD, TOKEN, STS, DATABASE, PROXY, NOTIFY, PING)
     held = {name.removeprefix("ARCHIVER_").lower() for kind in kinds for name in kind}
     hidden = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
 
@@ -239,8 +240,11 @@ def test_a_night_that_goes_well_shows_no_credential(loud, tmp_path):
                     as_files(tmp_path / "secret-files", KEYS | STS),
                     as_files(tmp_path / "secret-files", PASSWORD),
                     as_files(tmp_path / "secret-files", TOKEN),
+                    TOKEN | PING,
+                    as_files(tmp_path / "secret-files", TOKEN | PING),
                 )
             ),
+            (TOKEN | there, "archiver", "doctor", "--json"),
             ({"ARCHIVER_NOTIFY_URLS": url}, *weekly, "--out", "out", "--issue", "--send"),
             (as_files(tmp_path / "secret-files", {"ARCHIVER_NOTIFY_URLS": url}), *weekly, "--send"),
             (KEYS, "archiver", "status", "--json"),
@@ -251,7 +255,7 @@ def test_a_night_that_goes_well_shows_no_credential(loud, tmp_path):
     assert codes == [0] * len(codes)
     assert len(hook.taken) == 2
     assert songs(watched.lines) == []
-    assert b"reports.courier" in watched.lines
+    assert b"archiver.courier" in watched.lines
     assert songs(json.dumps(hook.taken).encode()) == []  # the message, not the URL that carried it
     assert songs(kept(f"sqlite:///{tmp_path / 'archive.db'}")) == []
     assert songs(written(tmp_path)) == []
@@ -315,6 +319,15 @@ def test_no_failure_shows_a_credential(loud, tmp_path, certificate):
             (DATABASE, "reports", "failure-rates"),
             (DATABASE | {"ARCHIVER_DEBUG": "1"}, "archiver", "database", "upgrade"),
         ]
+        looked_at = [
+            (at(endpoint) | settings, "archiver", "doctor", *form)
+            for endpoint, settings in (
+                (echo_401, KEYS | STS),
+                (closed, PASSWORD | PING),
+                (open_, TOKEN | PROXY | DATABASE),
+            )
+            for form in ((), ("--json",))
+        ]
         wrong = [
             (at(f"https://user:{canary('url')}@host") | TOKEN, *run),
             (at(f"{open_}?token={canary('url')}") | TOKEN, *run),
@@ -340,16 +353,17 @@ def test_no_failure_shows_a_credential(loud, tmp_path, certificate):
         ]
         made = [(at(open_) | TOKEN, *run)]
         undelivered = [(NOTIFY, "reports", "weekly", "--week", "2026-W47", "--send")]
-        codes, _, err = loud(*refused, *others, *wrong, *broken, *made, *undelivered)
+        codes, _, err = loud(*refused, *others, *looked_at, *wrong, *broken, *made, *undelivered)
 
-    parts = [len(part) for part in (refused, others, wrong, broken, made, undelivered)]
+    parts = [len(part) for part in (refused, others, looked_at, wrong, broken, made, undelivered)]
     ends = [sum(parts[:place]) for place in range(len(parts) + 1)]
     found = [codes[start:end] for start, end in pairwise(ends)]
     assert found[0] == [3] * len(refused)
     assert found[1] == [3] * len(others)
-    assert found[2] == [2] * len(wrong)
-    assert found[3] == [70, 1] * 3
-    assert found[4:] == [[0], [1]]
+    assert found[2] == [1] * len(looked_at)
+    assert found[3] == [2] * len(wrong)
+    assert found[4] == [70, 1] * 3
+    assert found[5:] == [[0], [1]]
     assert "DEBUG" in err
     assert "Traceback" in err
     assert "it broke" in err
