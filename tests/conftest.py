@@ -12,10 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
+from archiver import schema
 from archiver.database import open_writer
 from archiver.migrate import upgrade
 
@@ -147,6 +148,31 @@ def certificate(tmp_path_factory):
     (folder / "certificate.pem").write_bytes(built.public_bytes(pem))
     (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
     return folder / "certificate.pem", folder / "key.pem"
+
+
+@pytest.fixture
+def sqlite_archive(tmp_path):
+    """Return the engine of an empty SQLite archive."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'archive.db'}")
+    schema.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def postgres_archive(postgres_url):
+    """Return the engine of an empty PostgreSQL archive; foreign keys are left aside, as on SQLite."""
+    engine = create_engine(postgres_url)
+
+    @event.listens_for(engine, "connect")
+    def _without_foreign_keys(connection, _record):
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+        connection.commit()
+
+    schema.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -107,6 +107,7 @@ def test_every_table_of_facts_and_every_view_by_release_is_in_the_data_set():
     left_out = {
         "snapshots",
         "sights",
+        "troubles",
         "plan_states",
         "weeks",
         "leases",

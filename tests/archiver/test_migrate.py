@@ -74,6 +74,8 @@ def test_up_down_and_up_again_ends_with_the_models(engine, archive_url):
         connection.dialect.default_schema_name = SCHEMA if connection.dialect.name == "postgresql" else "main"
         if connection.dialect.name == "postgresql":  # whoever migrates downwards by hand drops the views first
             viewing.drop_postgresql_views(connection, SCHEMA)
+        else:
+            viewing.drop_sqlite_views(connection)
         command.downgrade(migrate.alembic_config(connection=connection, schema=SCHEMA), "base")
     place = SCHEMA if engine.dialect.name == "postgresql" else None
     left = inspect(engine).get_table_names(schema=place)

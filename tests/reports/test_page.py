@@ -148,7 +148,7 @@ def test_the_figures_of_the_week_open_the_releases_that_they_count():
 
 
 def test_a_figure_of_a_week_before_opens_the_releases_of_that_week():
-    report = report_of(attempt(), attempt(plan_id="old", start="2026-11-09 10:00"))
+    report = report_of(attempt("failed"), attempt("failed", plan_id="old", start="2026-11-09 10:00"))
 
     table = page_table(report, "failure-rates")
 

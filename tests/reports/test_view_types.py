@@ -1,11 +1,14 @@
 """What the views hold is of the type that the dictionary says, row by row, for any client of either database."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from random_archives import random_archive
+from sqlalchemy import select
 from test_view_parity import fill
 
+from archiver import schema
 from archiver.dictionary import _type
 from archiver.views import TABLES
 
@@ -35,8 +38,17 @@ def engine(request):
     for row in [*archive["attempts"], *archive["rollbacks"]]:
         row["fail_message"] = "exit code 1"
     fill(engine, archive)
+    at = datetime(2026, 11, 17, 2, 15, tzinfo=UTC)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE plans SET name = 'a release'")
+        run_id = connection.execute(select(schema.runs.c.run_id).limit(1)).scalar_one()
+        connection.execute(
+            schema.snapshots.insert(),
+            dict.fromkeys(("snapshot_id", "snapshot_key", "project_id", "plan_id"), "s")
+            | dict.fromkeys(("captured_at", "last_captured_at", "recorded_at", "gone_at"), at)
+            | dict.fromkeys(("content_sha256", "canonical_sha256"), "00")
+            | {"kind": "list_item", "run_id": run_id, "gone_run_id": run_id, "body": b""},
+        )
     return engine
 
 
