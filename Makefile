@@ -30,7 +30,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra page
 lock:
 	$(LOCK) --output-file requirements.txt
-	$(LOCK) --extra audit --extra browser --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK) --extra audit --extra browser --extra docs --extra parquet --extra test --output-file requirements-test.txt
 
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
@@ -79,6 +79,8 @@ docs: setup-test
 	$(BIN)/archiver database dictionary --export > docs/export.md
 	$(BIN)/reports dictionary --output docs/metrics.md
 	$(BIN)/python tests/docs/cookbook.py
+	$(BIN)/python tests/docs/datasette_metadata.py
+	$(BIN)/python tests/docs/grafana_dashboard.py
 
 # Runs and tables beside the least that could do the same (benchmarks/README.md).
 bench: setup-test

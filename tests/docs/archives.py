@@ -53,10 +53,11 @@ def ask(engine: Engine, statement: str) -> tuple[list[str], list[list[str]]]:
             connection.exec_driver_sql("SET jit = off")
             connection.exec_driver_sql("SET TIME ZONE 'UTC'")
         result = connection.execute(text(statement.rstrip().rstrip(";").replace(":", r"\:")))
-        return list(result.keys()), [[_cell(value) for value in row] for row in result]
+        return list(result.keys()), [[cell(value) for value in row] for row in result]
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Return a value as both databases have it alike."""
     if value is None:
         return ""
     if isinstance(value, (float, Decimal)):

@@ -16,6 +16,11 @@ def questions(content: str) -> list[tuple[int, str, str, str]]:
     return [(int(match[1]), match[2], match[4], match[5].strip("\n")) for match in _QUESTION.finditer(content)]
 
 
+def texts(content: str) -> dict[int, str]:
+    """Return what is said between each question and its statement, on one line."""
+    return {int(match[1]): " ".join(match[3].split()) for match in _QUESTION.finditer(content)}
+
+
 def with_results(content: str, result_of: Callable[[str], str]) -> str:
     """Return the cookbook with other results."""
 
