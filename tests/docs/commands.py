@@ -13,11 +13,17 @@ NOT_RUN = {
     "make demo": "it installs from a package index; .ci/run runs it, twice, from a clean clone",
     "make test": "it is what runs the tests; .ci/run runs it from a clean clone",
     "make setup": "it installs from a package index; .ci/run runs make setup-test from a clean clone",
+    "python3 -m venv /opt/": "it writes outside the test's folder; make test-install installs in an empty place",
+    "/opt/release-archiver/": "likewise",
+    "datasette --immutable": "it stays up; test_datasette starts one and asks it everything",
 }
-# What of a command is another on this machine: {project}, {secrets} and {folder} are those of the test.
+# What of a command is another on this machine: what stands in braces are the test's.
 STANDS_FOR = {
     "0123456789abcdef0123456789abcdef": "{project}",  # a project of the simulated ServiceStage
     "/run/secrets/": "{secrets}/",  # the files of its access key
+    "/data/releases": "{folder}/releases",
+    "postgresql://ana@db.example.com/releases": "{postgresql}",
+    "docs/datasette.yaml": "{docs}/datasette.yaml",
 }
 _COMMAND = re.compile(r"^\$ (.*\n(?:[ \t]+.*\n)*)", re.MULTILINE)
 
@@ -36,10 +42,15 @@ class Command:
 
     def here(self, **places: str) -> str:
         """Return it as it is run."""
-        text = self.text
-        for said, meant in STANDS_FOR.items():
+        return here(self.text, **places)
+
+
+def here(text: str, **places: str) -> str:
+    """Return what is to be typed as it is run on this machine."""
+    for said, meant in STANDS_FOR.items():
+        if said in text:
             text = text.replace(said, meant.format(**places))
-        return text
+    return text
 
 
 def commands_of(block: Block) -> list[Command]:

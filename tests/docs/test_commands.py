@@ -1,14 +1,17 @@
 """Every command that README and docs tell to type, run from top to bottom against a simulated ServiceStage."""
 
 import os
+import re
 import shlex
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from commands import NOT_RUN, STANDS_FOR, commands, commands_of
+from commands import NOT_RUN, STANDS_FOR, commands, commands_of, here
 from fenced import DOCUMENTS, ROOT, blocks
 
 from archiver.clock import SystemClock
@@ -18,7 +21,11 @@ from archiver.simulator import Credentials, Simulator, build_history, running
 ACCESS_KEY, SECRET_KEY = "AK-OF-THE-DOCS", "sk-of-the-docs"
 # What must be there afterwards.
 MADE = {"README.md": ("archive.db", "report/weekly-*.html")}
-LANGUAGES = {"", "console", "sql", "toml", "mermaid"}
+LANGUAGES = {"", "console", "mermaid", "python", "sql", "toml"}
+# Documents for which there is an archive already, `archive.db` in the folder.
+ARCHIVED = ("docs/export.md", "docs/tools/")
+# Programs that are not ours, as far as a document needs them.
+DUCKDB = "import sys, duckdb; assert sys.argv[1] == '-c'; duckdb.sql(sys.argv[2]).show()"
 
 
 @pytest.fixture
@@ -27,8 +34,9 @@ def place(tmp_path):
     programs, secrets, folder = (tmp_path / name for name in ("bin", "secrets", "folder"))
     for directory in (programs, secrets, folder):
         directory.mkdir()
-    for name in ("archiver", "reports"):
-        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m {name} "$@"\n')
+    modules = {name: f"-m {name}" for name in ("archiver", "reports", "datasette")}
+    for name, options in (modules | {"duckdb": f"-c {shlex.quote(DUCKDB)}", "python3": ""}).items():
+        (programs / name).write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {options} "$@"\n')
         (programs / name).chmod(0o755)
     (secrets / "ak").write_text(ACCESS_KEY)
     (secrets / "sk").write_text(SECRET_KEY)
@@ -44,13 +52,43 @@ def place(tmp_path):
             "ARCHIVER_ENDPOINT": base_url,  # wins over the region that a document names
             "ARCHIVER_REQUESTS_PER_SECOND": "0",
         }
-        places = {"project": history.project_ids[0], "secrets": str(secrets), "folder": str(folder)}
+        places = {
+            "project": history.project_ids[0],
+            "secrets": str(secrets),
+            "folder": str(folder),
+            "docs": str(ROOT / "docs"),
+        }
         yield SimpleNamespace(folder=folder, environment=environment, places=places)
 
 
+@pytest.fixture
+def archived(place, request):
+    """Return a function that puts the demo's archive where a document takes it for granted, on both databases."""
+
+    def put(document):
+        if not document.startswith(ARCHIVED):
+            return
+        engine = request.getfixturevalue("sqlite_docs")
+        with closing(sqlite3.connect(engine.url.database)) as kept:
+            kept.execute("VACUUM INTO ?", (str(place.folder / "archive.db"),))
+        if any(
+            "{postgresql}" in STANDS_FOR[said] and said in command.text
+            for command in commands(document)
+            for said in STANDS_FOR
+        ):
+            url = request.getfixturevalue("postgresql_docs").url
+            place.places["postgresql"] = url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    return put
+
+
 def typed(place, document):
-    """Type a document's commands into one shell, as a reader would; return it, done, and what was typed."""
+    """Type a document's commands into one shell, as a reader would, and then its Python; return it, done, and what."""
     chosen = [command.here(**place.places) for command in commands(document) if command.reason is None]
+    python = "".join(block.text for block in blocks("python", ROOT / document))
+    if python:
+        (place.folder / "typed.py").write_text(here(python, **place.places))
+        chosen.append("python3 -W error typed.py")
     script = "\n".join(["set -e", *chosen, ""])
     done = subprocess.run(
         ["/bin/sh", "-c", script],
@@ -65,7 +103,9 @@ def typed(place, document):
 
 
 @pytest.mark.parametrize("document", sorted({command.block.document for command in commands()}))
-def test_a_document_s_commands_run_from_top_to_bottom(document, place):
+def test_a_document_s_commands_run_from_top_to_bottom(document, place, archived):
+    archived(document)
+
     done, script = typed(place, document)
 
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
@@ -87,6 +127,18 @@ def test_what_is_not_run_is_still_in_a_document():
 
     assert [begin for begin in NOT_RUN if not any(text.startswith(begin) for text in told)] == []
     assert [said for said in STANDS_FOR if not any(said in text for text in told)] == []
+
+
+def test_python_stands_in_documents_that_are_run():
+    assert {block.document for block in blocks("python")} <= {command.block.document for command in commands()}
+
+
+def test_nothing_that_is_run_names_a_place_outside_the_test_s_folder():
+    places = dict.fromkeys(("project", "secrets", "folder", "docs", "postgresql"), "here")
+    run = [command.here(**places) for command in commands() if command.reason is None]
+
+    # A path that begins at the root: not one within a path, an address or a pattern, nor one of datasette's pages.
+    assert [text for text in run if re.search(r"(?<![\w./:*-])/(?!archive/q)[a-z]", text)] == []
 
 
 def test_no_command_hides_in_a_block_of_another_kind():
