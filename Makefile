@@ -1,4 +1,4 @@
-# make setup | demo | test | check | docs | test-whole | test-faults | test-browser | test-docs | test-install | audit | soak | bench.
+# make setup | demo | test | check | docs | docs-site | test-whole | test-faults | test-browser | test-docs | test-install | audit | soak | bench.
 # WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-whole test-faults test-browser test-docs test-install audit soak bench check docs lock clean
+.PHONY: setup setup-test demo test test-whole test-faults test-browser test-docs test-install audit soak bench check docs docs-site lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -75,12 +75,18 @@ audit: setup-test
 # The parts of docs/ that the program writes itself.
 docs: setup-test
 	$(BIN)/python docs/commands.py > docs/commands.md
+	$(BIN)/python docs/settings_reference.py > docs/settings.md
 	$(BIN)/archiver database dictionary > docs/schema.md
 	$(BIN)/archiver database dictionary --export > docs/export.md
 	$(BIN)/reports dictionary --output docs/metrics.md
 	$(BIN)/python tests/docs/cookbook.py
 	$(BIN)/python tests/docs/datasette_metadata.py
 	$(BIN)/python tests/docs/grafana_dashboard.py
+
+# The documents as a site, in site/: it needs no server and no network. A warning fails it.
+docs-site: setup-test
+	$(BIN)/mkdocs build --strict
+	@echo "open site/index.html"
 
 # Runs and tables beside the least that could do the same (benchmarks/README.md).
 bench: setup-test
@@ -99,4 +105,4 @@ check: setup-test
 	@$(BIN)/reports dictionary | cmp - docs/metrics.md || { echo "docs/metrics.md is stale: run make docs"; exit 1; }
 
 clean:
-	rm -rf $(VENV) demo .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
