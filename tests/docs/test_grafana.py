@@ -138,6 +138,27 @@ def _reported(engine, command):
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize(
+    ("title", "view", "hits", "other"),
+    [
+        ("Failure rate of attempts", "weekly_failure_rates", "failed", "aborted"),
+        # In the demo each release that was rolled back was so once, so that only this tells the two apart.
+        ("Rollback rate of releases", "weekly_rollbacks", "rolled_back", "rollbacks"),
+    ],
+)
+def test_a_rate_is_of_its_own_counts_added_up_over_components(postgresql_docs, title, view, hits, other):
+    chosen = {"schema": "pg_temp", "project": ["p"], "time_zone": "UTC"}
+    with postgresql_docs.connect() as connection:
+        connection.exec_driver_sql(f"CREATE TEMP TABLE {view} AS SELECT * FROM release_archive.{view} LIMIT 0")
+        connection.exec_driver_sql(
+            f"INSERT INTO {view} (time_zone, project_id, starts_at, finished, {hits}, {other}) VALUES "
+            "('UTC', 'p', '2026-11-02', 6, 2, 5), ('UTC', 'p', '2026-11-02', 4, 0, 0)"
+        )
+        row = connection.execute(text(interpolated(_query(title), **chosen).replace(":", r"\:"))).one()
+
+    assert row[1:] == pytest.approx((0.2, 0.0566821514543753, 0.5098375284633582))  # Wilson's interval of 2 in 10
+
+
 def test_what_nothing_finished_in_is_a_gap_and_not_nothing_failed(grafana):
     empty = _query("Failure rate of attempts").replace("sum(finished)", "sum(finished * 0)")
     _, rows = grafana(empty)
