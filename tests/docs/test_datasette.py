@@ -2,9 +2,11 @@
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +15,8 @@ import pytest
 from archives import COOKBOOK, cell, markdown
 from cookbook import questions
 from datasette_metadata import DATABASE, METADATA, asked_for, metadata, name_of, written
+from fenced import ROOT, blocks
+from sqlalchemy import LargeBinary
 
 from archiver import schema
 from archiver.views import TABLES
@@ -109,3 +113,20 @@ def test_every_question_is_a_canned_query_of_its_own_name():
 
 def test_the_metadata_is_in_step():
     assert METADATA.read_text("utf-8") == written(), "run `make docs`"
+
+
+def test_what_the_page_takes_out_of_a_copy_is_all_that_holds_bodies(sqlite_docs, tmp_path):
+    (block,) = [one for one in blocks("console", ROOT / "docs" / "tools" / "datasette.md") if "VACUUM" in one.text]
+    statements = block.text.split('"')[1]
+    held = [
+        f"SELECT {column.name} FROM {table.name} WHERE {column.name} IS NOT NULL"
+        for table in schema.metadata.tables.values()
+        for column in table.columns
+        if isinstance(column.type, LargeBinary)
+    ]
+    shutil.copy(sqlite_docs.url.database, tmp_path / "shown.db")
+
+    with closing(sqlite3.connect(tmp_path / "shown.db")) as shown:
+        assert any(shown.execute(statement).fetchone() for statement in held)
+        shown.executescript(statements)
+        assert not any(shown.execute(statement).fetchone() for statement in held)
