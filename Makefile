@@ -1,4 +1,4 @@
-# make setup | demo | test | check | docs | docs-site | test-whole | test-faults | test-browser | test-docs | test-install | audit | soak | bench.
+# make setup | demo | test | check | docs | docs-site | test-whole | test-faults | test-scale | test-browser | test-docs | test-install | audit | soak | bench.
 # WHEELS=DIR installs from a folder of wheels, without a network.
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 WHEEL_OPTIONS := $(if $(WHEELS),--no-index --find-links $(abspath $(WHEELS)))
 
-.PHONY: setup setup-test demo test test-whole test-faults test-browser test-docs test-install audit soak bench check docs docs-site lock clean
+.PHONY: setup setup-test demo test test-whole test-faults test-scale test-browser test-docs test-install audit soak bench check docs docs-site lock clean
 
 setup: $(VENV)/.installed
 setup-test: $(VENV)/.installed-test
@@ -40,7 +40,7 @@ demo: setup
 # PostgreSQL tests need a server (see README, "Tests").
 test: setup-test
 	@rm -f .coverage .coverage.*
-	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal $(if $(COVERAGE),,--ignore tests/whole) --ignore tests/faults --ignore tests/browser --ignore tests/install --ignore tests/docs tests
+	$(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal $(if $(COVERAGE),,--ignore tests/whole) --ignore tests/faults --ignore tests/scale --ignore tests/browser --ignore tests/install --ignore tests/docs tests
 	@$(if $(COVERAGE),$(BIN)/python -m coverage combine --quiet && $(BIN)/python -m coverage report)
 
 # Whole programs: the site, reports issued and sent, roles, files and credentials as outsiders see them.
@@ -50,6 +50,10 @@ test-whole: setup-test
 # The fault battery: kills, full disks, restarts, an API that fails; an independent checker after every case.
 test-faults: setup-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests/faults
+
+# Long stretches of time: 400 nights in each of six zones, with random stops.
+test-scale: setup-test
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/scale
 
 # The weekly page in Chromium: opened from disk, sorted, filtered, printed, and checked for accessibility.
 test-browser: setup-test
