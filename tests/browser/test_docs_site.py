@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import TimeoutError as NotYet
 
 ROOT = Path(__file__).parents[2]
 SIZES = {"phone": {"width": 390, "height": 844}, "desktop": {"width": 1280, "height": 900}}
@@ -49,8 +50,14 @@ def test_searching_works_from_disk(page, site):
     opened, seen = page
     opened.goto((site / "index.html").as_uri())
 
-    opened.fill(".md-search__input", "rollback rate")
-    opened.wait_for_selector(".md-search-result__item")
+    for _ in range(10):  # what is typed before the index is read may be lost
+        opened.fill(".md-search__input", "")
+        opened.fill(".md-search__input", "rollback rate")
+        try:
+            opened.wait_for_selector(".md-search-result__item", timeout=5_000)
+            break
+        except NotYet:
+            continue
 
     assert "Rollback rate" in opened.locator(".md-search-result__list").inner_text()
     assert seen == []

@@ -184,7 +184,7 @@ def test_a_mark_of_a_chart_opens_the_releases_behind_it(open_page):
 
     seen.page.locator('.live[data-chart="timeline"] svg text', has_text="failed").first.click(force=True)
 
-    seen.page.wait_for_function("location.hash.startsWith('#releases&plan=')")
+    seen.until("location.hash.startsWith('#releases&plan=')")
     assert 0 < len(seen.rows("releases")) <= 6
 
 
