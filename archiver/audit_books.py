@@ -35,6 +35,13 @@ def _run_findings(connection: Connection) -> Iterator[str]:
     endless = select(of_run.run_id).where(of_run.outcome != "running", of_run.ended_at.is_(None))
     for run_id in connection.execute(endless).scalars():
         yield f"run {run_id} is over, and has no end"
+    later = runs.alias()
+    is_overtaken = (later.c.project_id == of_run.project_id) & (later.c.started_at > of_run.started_at)
+    open_still = select(of_run.run_id).where(
+        of_run.outcome == "running", select(later.c.run_id).where(is_overtaken).exists()
+    )
+    for run_id in connection.execute(open_still).scalars():
+        yield f"run {run_id} is not over, though a later one has begun"
     is_sum = of_run.plans_fetched == of_run.plans_changed + of_run.plans_unchanged
     is_all_well = (of_run.outcome == "complete") & (of_run.plans_failed > 0)
     for run_id in connection.execute(select(of_run.run_id).where(or_(~is_sum, is_all_well))).scalars():

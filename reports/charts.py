@@ -196,7 +196,7 @@ def _heat_chart(rows: Rows) -> Chart:
         subtitle,
         rows,
         one_view(drawn),
-        f"{row_count(rows):,} components, week by week",
+        f"{row_count(rows):,} {_plural(row_count(rows), 'component')}, week by week",
     )
 
 
@@ -261,10 +261,14 @@ def _timeline_chart(rows: Rows, report: WeeklyReport) -> Chart:
         subtitle,
         rows,
         one_view(drawn),
-        f"{row_count(rows):,} plans in the order of their start",
+        f"{row_count(rows):,} {_plural(row_count(rows), 'plan')} in the order of their start",
     )
 
 
 def _words(plans: alt.Chart, where: str, plan: alt.Y) -> alt.Chart:
     chosen = plans.transform_filter(f"datum.plan_outcome !== 'succeeded' && {where}")
     return chosen.encode(y=plan, text="label:N", tooltip="text:N")
+
+
+def _plural(count: int, noun: str) -> str:
+    return noun if count == 1 else f"{noun}s"

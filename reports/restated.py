@@ -118,8 +118,11 @@ def restated_sentence(restated: Restated) -> str:
         return f"Nothing has changed {since}."
     reasons = restated.changes["why"].value_counts(sort=False).sort_index()
     why = ", ".join(f"{word} {count}" for word, count in reasons.items())
-    facts = f", {len(restated.changes):,} attempts and rollbacks ({why})" if len(restated.changes) else ""
-    return f"{len(restated.figures):,} figures{facts} are told otherwise {since}."
+    figures, changes = len(restated.figures), len(restated.changes)
+    told = f"{figures:,} {'figure' if figures == 1 else 'figures'}"
+    if changes:
+        told += f", {changes:,} {'attempt or rollback' if changes == 1 else 'attempts and rollbacks'} ({why})"
+    return f"{told} {'is' if figures + changes == 1 else 'are'} told otherwise {since}."
 
 
 def changed_figures(issued: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:

@@ -199,7 +199,7 @@ def _sentence(
     if word == "too little data" and not weeks:
         return f"Too little data: no week before is {AGE_DAYS} days old, so there is nothing to compare with."
     if word == "too little data" and not any(finished):
-        return f"Too little data: no component release is known to have finished, neither this week nor in {past}."
+        return f"Too little data: no component release is known to have finished, neither in the week nor in {past}."
     if word == "too little data":
         now = f"{_count(finished[0], 'component release')} finished in {_count(plans[0], 'plan')}"
         before = f"{finished[1]:,} in {plans[1]:,}" if finished[1] else "none"

@@ -25,7 +25,7 @@ def rollback_failures_sentence(headline: Mapping[str, Any]) -> str:
     """Say how the number of failed rollbacks changed, by the exact test of two Poisson counts over a week each."""
     count, before = headline["rollbacks_failed"], headline["rollbacks_failed_before"]
     failed = f"{count:,} rollback{'' if count == 1 else 's'} of this week's releases failed"
-    if headline["coverage_before"] == "none":
+    if headline["coverage_before"] == "none" and not (headline["releases_before"] or before):
         return f"{failed}; the week before was not collected."
     p_value = headline["rollbacks_failed_p_value"]
     word = "within chance" if p_value >= _CHANCE else "more than chance would explain"

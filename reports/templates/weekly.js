@@ -144,11 +144,12 @@
     const cut = found.length > MOST_ROWS ? `, of which the list shows ${shown - found.length + MOST_ROWS}` : "";
     const total = Number(list.dataset.total), isPart = listed.length < total && !packs.has(THIS);
     const left = isPart ? `, of the ${listed.length} that this file has` : "";
-    said.textContent = !active.length
-      ? `${total} releases${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
-      : `${told}: ${shown}${isThis ? ` of ${total} releases${left}` : shown === 1 ? " release" : " releases"}${cut}`;
     // What is in no pack, and not in the list either, is told with the way to it.
     const lacking = active.length ? weeks.filter((week) => week !== THIS && !packs.has(week)) : [];
+    const count = lacking.length === 0 ? `${shown}` : lacking.length < weeks.length ? `in this file ${shown}` : "not in this file, their";
+    said.textContent = !active.length
+      ? `${total} releases${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
+      : `${told}: ${count}${isThis ? ` of ${total} releases${left}` : shown === 1 ? " release" : " releases"}${cut}`;
     missing.hidden = !lacking.length;
     missing.textContent = lacking.length ? `Not in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
     // A figure leads to the list itself, past the chart of this week's releases.

@@ -214,6 +214,7 @@ def test_the_audit_finds_bodies_that_pruning_could_not_have_taken(told):
         ("UPDATE nights SET state = 'missed' WHERE state = 'done'", "is missed, and its run says otherwise"),
         ("UPDATE nights SET run_id = NULL", "is done, and its run says otherwise"),
         ("DELETE FROM nights", "was of a night that is not in the books"),
+        ("UPDATE runs SET outcome = 'running', ended_at = NULL WHERE kind = 'import'", "though a later one has begun"),
         ("UPDATE runs SET plans_changed = plans_changed + 1", "does not add up"),
         ("UPDATE weeks SET week = '2026-W99' WHERE week = '2026-W47'", "2026-W99 of UTC is not where the calendar has"),
         ("DELETE FROM weeks WHERE week = '2026-W47'", "weeks of UTC are missing between 2026-W46 and 2026-W48"),

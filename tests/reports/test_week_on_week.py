@@ -63,3 +63,10 @@ def test_a_week_before_that_was_not_collected_is_compared_with_nothing():
 
     assert report.sentences["change"] == "Nothing to compare with: the week before was not collected."
     assert report.sentences["rollback_failures"].endswith("failed; the week before was not collected.")
+
+
+def test_a_week_before_that_an_import_alone_told_of_is_compared_with():
+    """No night was collected of it, and yet its releases are known."""
+    report = report_of((2, 20), (1, 20), nights=NIGHTS[7:], undone=(1, 1))
+
+    assert "(exact Poisson test, p " in report.sentences["rollback_failures"]
