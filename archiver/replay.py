@@ -200,8 +200,9 @@ def _reconcile(connection: Connection, folded: dict[PlanId, _Plan], found: Repla
         }
         changed = [row for row_key, row in wanted.items() if row_key not in kept and there.get(row_key) != row]
         found.facts_kept += len(kept)
-        if table is not status_changes:  # of these no state keeps any
-            found.facts_unlike += sum(there[row_key] != wanted.get(row_key) for row_key in kept)
+        # The first states kept no status changes: one that a state does not tell is no finding.
+        told = kept & wanted.keys() if table is status_changes else kept
+        found.facts_unlike += sum(there[row_key] != wanted.get(row_key) for row_key in told)
         found.rows_written += len(changed)
         stale.append((table, [row_key for row_key in there if row_key not in wanted and row_key not in kept]))
         if writes:

@@ -26,15 +26,17 @@ class State:
         for jobs, rows in ((history.attempts, kept["attempts"]), (history.rollbacks, kept["rollbacks"])):
             for row in rows:
                 jobs.add(row)
+        history.changes.extend(kept.get("changes", ()))  # the first states kept none
         return history
 
 
 def content_of(history: PlanHistory) -> bytes:
-    """Write a history's rows for `State.content`; its status changes are facts on their own and stay in the table."""
+    """Write a history's rows for `State.content`."""
     rows = {
         "plan": history.plan,
         "components": list(history.components.values()),
         "attempts": list(history.attempts.rows()),
         "rollbacks": list(history.rollbacks.rows()),
+        "changes": history.changes,
     }
     return zstandard.compress(msgspec.msgpack.encode(rows))

@@ -144,6 +144,12 @@ async def test_as_of_reaches_back_to_the_prune_horizon_and_no_further(archive, n
                 if row["plan_key"] in knew.refolded:
                     assert dict(told.pop(row["attempt_key"])) | {"last_seen_at": row["last_seen_at"]} == row
             assert not told
+            with knew.memory.connect() as memory:
+                changes = {
+                    dict(row)["status_change_key"] for row in memory.execute(select(schema.status_changes)).mappings()
+                }
+            of_them = {c["status_change_key"] for c in then["status_changes"] if c["plan_key"] in knew.refolded}
+            assert changes == of_them
         with pytest.raises(DatabaseError, match="before the prune horizon"):
             as_known_at(connection, horizon - timedelta(milliseconds=1))
 
@@ -255,6 +261,30 @@ async def test_the_audit_reads_the_states_too(archive, nights):
 
     assert len(found) == 1
     assert f"the state of plan {state['plan_id']} when it was pruned can't be read" in found[0]
+
+
+async def test_status_changes_of_before_the_horizon_are_audited_and_told_again(archive, nights):
+    _, clock, known = nights
+    pruned(archive, clock.now(), clock.now())
+    pruned_plans = {row["plan_key"] for row in archive.rows(schema.plan_states)}
+    altered, lost = [row for row in archive.rows(schema.status_changes) if row["plan_key"] in pruned_plans][:2]
+    is_one = schema.status_changes.c.status_change_key
+    with archive.engine.begin() as connection:
+        connection.execute(
+            update(schema.status_changes).where(is_one == altered["status_change_key"]).values(new_status="FORGED")
+        )
+        connection.execute(delete(schema.status_changes).where(is_one == lost["status_change_key"]))
+    with archive.engine.connect() as connection:
+        found = list(findings(connection))
+
+    assert found == [
+        "1 rows differ from what their bodies say, 0 have no body: run `archiver replay`",
+        "1 rows that rest on pruned bodies are not as they were kept: restore a backup",
+    ]
+    replayed(archive)
+    told = {row["status_change_key"]: row for row in archive.rows(schema.status_changes)}
+    as_it_was = {row["status_change_key"]: row for row in known[-1][1]["status_changes"]}
+    assert told == as_it_was | {altered["status_change_key"]: altered | {"new_status": "FORGED"}}
 
 
 def test_each_project_waits_for_the_last_report_that_was_issued_of_it(archive):
