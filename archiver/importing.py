@@ -3,12 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from hashlib import sha256
 from itertools import groupby, islice
 from operator import attrgetter
 
 import structlog
-import zstandard
 from sqlalchemy import Connection, Engine, delete
 
 from archiver.clock import Clock
@@ -17,12 +15,12 @@ from archiver.failures import catch_up
 from archiver.lease import Lease, acquire
 from archiver.ledger import RunResult, close_run, open_run, save_failures, write_weeks
 from archiver.mapping import Row
-from archiver.ranges import Sights, place, put_aside, snapshot_key
+from archiver.ranges import Sights, place, put_aside
 from archiver.replay import PlanId, load_sights, load_snapshots, load_states, rebuild
 from archiver.saved import Observation, Unreadable
 from archiver.schema import sights, snapshots
 from archiver.states import State
-from archiver.store import body_of
+from archiver.store import body_of, snapshot_row
 from archiver.writing import in_transaction, upsert
 
 log = structlog.get_logger()
@@ -225,31 +223,11 @@ def _place_all(
     aside = [row for row in rows if row["is_aside"]]
     is_one_aside = False
     for one in observations:
-        new = _snapshot(one, project_id, run_id, now)
+        body = body_of(one.content, one.captured_at)
+        new = snapshot_row(project_id, one.plan_id, one.kind, body, run_id, now)
         if state is None or one.captured_at > state.known_until:
             place(told, new, known)
         elif put_aside(told, aside, new):
             is_one_aside = True
     rows[:] = [*told, *aside]
     return is_one_aside
-
-
-def _snapshot(one: Observation, project_id: str, run_id: str, now: datetime) -> Row:
-    body = body_of(one.content, one.captured_at)
-    row: Row = {
-        "project_id": project_id,
-        "plan_id": one.plan_id,
-        "kind": one.kind,
-        "captured_at": one.captured_at,
-        "last_captured_at": one.captured_at,
-        "recorded_at": now,
-        "gone_at": None,
-        "gone_run_id": None,
-        "content_sha256": sha256(one.content).hexdigest(),
-        "canonical_sha256": body.canonical_sha256,
-        "body": zstandard.compress(one.content),
-        "run_id": run_id,
-        "is_aside": False,
-    }
-    key = snapshot_key(row)
-    return {"snapshot_id": key, "snapshot_key": key} | row

@@ -1,7 +1,7 @@
 """What is kept: loads a project's state and the history of its plans, and saves what a run saw of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 
@@ -13,7 +13,8 @@ from archiver.attempts import Sighting
 from archiver.failures import write_failures
 from archiver.history import PlanHistory
 from archiver.labelling import label_plans
-from archiver.mapping import Row, epoch_ms, key_of
+from archiver.mapping import Row, key_of
+from archiver.ranges import snapshot_key
 from archiver.schema import components, job_attempts, plans, rollbacks, snapshots, status_changes
 from archiver.sight_times import CLOSE, EXTEND, MOVES
 from archiver.writing import upsert
@@ -62,6 +63,27 @@ class Seen:
 def body_of(content: bytes, captured_at: datetime) -> Body:
     """Hash a body that decodes."""
     return Body(content, sha256(canonical(content)).hexdigest(), captured_at)
+
+
+def snapshot_row(project_id: str, plan_id: str, kind: str, body: Body, run_id: str, recorded_at: datetime) -> Row:
+    """Return the row of a body seen once: a range of sight of no length."""
+    row: Row = {
+        "project_id": project_id,
+        "plan_id": plan_id,
+        "kind": kind,
+        "captured_at": body.captured_at,
+        "last_captured_at": body.captured_at,
+        "recorded_at": recorded_at,
+        "gone_at": None,
+        "gone_run_id": None,
+        "content_sha256": sha256(body.content).hexdigest(),
+        "canonical_sha256": body.canonical_sha256,
+        "body": zstandard.compress(body.content),
+        "run_id": run_id,
+        "is_aside": False,
+    }
+    key = snapshot_key(row)
+    return {"snapshot_id": key, "snapshot_key": key} | row
 
 
 def load_known(connection: Connection, project_id: str) -> dict[str, KnownPlan]:
@@ -193,27 +215,10 @@ class _Fold:
     def _snapshot(self, kind: str, body: Body) -> Sighting:
         history = self.history
         at = max([body.captured_at, *self._ends_before(kind)])
-        snapshot_id = key_of(history.project_id, history.plan_id, kind, body.canonical_sha256, epoch_ms(at))
-        self.new_snapshots.append(
-            {
-                "snapshot_id": snapshot_id,
-                "snapshot_key": snapshot_id,
-                "project_id": history.project_id,
-                "plan_id": history.plan_id,
-                "kind": kind,
-                "captured_at": at,
-                "last_captured_at": at,
-                "recorded_at": self.recorded_at,
-                "gone_at": None,
-                "gone_run_id": None,
-                "content_sha256": sha256(body.content).hexdigest(),
-                "canonical_sha256": body.canonical_sha256,
-                "body": zstandard.compress(body.content),
-                "run_id": self.run_id,
-                "is_aside": False,
-            }
-        )
-        return Sighting(snapshot_id, body.canonical_sha256, at, self.run_id)
+        seen = replace(body, captured_at=at)
+        row = snapshot_row(history.project_id, history.plan_id, kind, seen, self.run_id, self.recorded_at)
+        self.new_snapshots.append(row)
+        return Sighting(row["snapshot_id"], body.canonical_sha256, at, self.run_id)
 
     def _ends_before(self, kind: str) -> Iterator[datetime]:
         """Yield from when on the next range of sight may begin, should the clock have been set back or stand still."""

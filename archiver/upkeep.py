@@ -137,7 +137,7 @@ def prune(
             known = f"the last issued report of {project_id}, as of {instant_text(issued_at)}"
             typer.echo(f"kept: what {known}, did not know (--force drops it)")
     if found.plans_left:
-        typer.echo(f"{found.plans_left} plans left: something of before that was recorded since")
+        typer.echo(f"{found.plans_left} plans left as they are: some of what they showed until then was recorded later")
 
 
 def status(

@@ -98,7 +98,7 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         result = decoder.decode(clean)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         if _is_cut_short(error, clean):
-            raise CutShortError(str(error)) from None
+            raise CutShortError("the body is empty" if not body.strip() else "its JSON ends early") from None
         raise WrongShapeError(str(error)) from None
     return result
 
