@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Dialect, Text, TypeDecorator
-from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy import TIMESTAMP, Dialect, Text, TypeDecorator
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -28,8 +27,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         self.refuse_naive(value)
-        value = value.astimezone(UTC)
-        return value if dialect.name == "postgresql" else instant_text(value)
+        return value.astimezone(UTC) if dialect.name == "postgresql" else instant_text(value)
 
     @staticmethod
     def refuse_naive(value: datetime | None) -> None:
@@ -48,7 +46,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 def instant_text(instant: datetime) -> str:
     """Write an instant as the SQLite archive and the reports do, `2026-11-24T02:15:00.000Z`."""
     # Asked in UTC: of two local times that differ in their fold alone, Python says that they are equal.
-    return _utc_text(instant.astimezone(UTC))
+    return _utc_text(instant if instant.tzinfo is UTC else instant.astimezone(UTC))
 
 
 @lru_cache(maxsize=4096)

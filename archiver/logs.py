@@ -2,16 +2,12 @@
 
 import logging
 import sys
-import unicodedata
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-
-def printable(text: str) -> str:
-    """Write control and format characters out, as `\\x1b`: a terminal would obey them."""
-    return "".join(ascii(char)[1:-1] if unicodedata.category(char)[0] == "C" else char for char in text)
+from archiver.printing import printable
 
 
 def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -14,7 +14,6 @@ from sqlalchemy import Connection, Engine, exc, inspect, text
 
 from archiver.database import connected, first_line, is_sqlite, parse_url, sqlite_path
 from archiver.errors import DatabaseError, SettingsError
-from archiver.failures import write_all_failures
 from archiver.lease import ARCHIVE, acquire
 from archiver.schema import metadata
 from archiver.viewing import (
@@ -109,6 +108,8 @@ def upgrade(engine: Engine, url: str, schema: str) -> tuple[str | None, str]:
             _refresh_views(engine, schema)
         return before, head
     from alembic.util.exc import CommandError
+
+    from archiver.failures import write_all_failures
 
     parsed = parse_url(url)
     if before is not None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from textwrap import wrap
 
 from archiver.health import ProjectStatus, Run, Status
-from archiver.logs import printable
+from archiver.printing import printable
 from archiver.status import GROWTH_DAYS
 
 _WIDTH = 80

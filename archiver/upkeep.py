@@ -217,7 +217,7 @@ def check(config: Config = None) -> None:
     from archiver.archive import open_reader
     from archiver.audit import findings
     from archiver.database import connected
-    from archiver.logs import printable
+    from archiver.printing import printable
     from archiver.settings import load_settings
 
     settings = load_settings(config)

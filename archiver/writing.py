@@ -13,8 +13,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 import stamina
-from sqlalchemy import Connection, Engine, LargeBinary, Table, Text, bindparam, cast, column, exc, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import JSON, Connection, Engine, LargeBinary, Table, Text, bindparam, cast, column, exc, func, select
 from sqlalchemy.sql.dml import Insert, Update
 from sqlalchemy.sql.selectable import TableValuedAlias
 
@@ -75,6 +74,8 @@ class _OneByOne:
     @lru_cache
     def into(cls, table: Table, *, replaces: bool) -> Self:
         """Compile it for a table, and the types of its columns."""
+        from sqlalchemy.dialects import sqlite  # as late as PostgreSQL's, below
+
         dialect = sqlite.dialect()
         compiled: Any = _on_conflict(sqlite.insert(table), table, replaces=replaces).compile(dialect=dialect)
         names: list[str] = compiled.positiontup
@@ -94,6 +95,8 @@ class _OneByOne:
 
 @lru_cache
 def _insert_all(table: Table, *, replaces: bool) -> Insert:
+    from sqlalchemy.dialects import postgresql  # slow to import, and not needed to read SQLite
+
     given = _given_rows({column.name: column.type for column in table.columns})
     insert = postgresql.insert(table).from_select(table.columns.keys(), select(given))
     return _on_conflict(insert, table, replaces=replaces)
@@ -110,7 +113,7 @@ def _on_conflict(insert: Any, table: Table, *, replaces: bool) -> Insert:
 
 
 def _given_rows(types: Mapping[str, Any]) -> TableValuedAlias:
-    document = cast(bindparam("document", type_=Text), postgresql.JSON)
+    document = cast(bindparam("document", type_=Text), JSON)
     values = func.json_to_recordset(document).table_valued(*(column(name, type_) for name, type_ in types.items()))
     return values.render_derived(name="given", with_types=True)
 
