@@ -5,21 +5,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import zstandard
 from builders import component, deploy_info
-from pydantic import SecretStr
+from played import simulated
 from sqlalchemy import delete, select, update
 
 from archiver import schema
 from archiver.asof import as_known_at
 from archiver.audit import findings
-from archiver.clock import ManualClock
 from archiver.errors import DatabaseError
 from archiver.importing import import_saved
-from archiver.nightly import archive_all
 from archiver.pruning import horizons, prune
 from archiver.replay import FACTS, replay
 from archiver.saved import Observation
-from archiver.settings import Settings
-from archiver.simulator import Simulator, build_history, serve
+from archiver.simulator import build_history
 
 NIGHTS = 6
 
@@ -28,19 +25,10 @@ NIGHTS = 6
 async def nights(archive):
     """Return a function that archives one more simulated night, and the clock; six nights are archived."""
     history = build_history(3, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=2, projects=1, plans_per_week=16)
-    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
-    async with serve(Simulator(history, now=clock.now)) as base_url:
-        settings = Settings.model_construct(
-            database_url=SecretStr(archive.url),
-            endpoint=base_url,
-            project_id=history.project_ids[0],
-            token=SecretStr("any"),
-            requests_per_second=0,
-        )
+    async with simulated(archive, history) as (one_more_night, clock):
 
         async def one_more():
-            clock.advance(86_400)
-            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+            await one_more_night()
             return clock.now(), facts(archive)
 
         known = [await one_more() for _ in range(NIGHTS)]

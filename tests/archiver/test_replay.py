@@ -1,20 +1,17 @@
 """The archive again from its bodies, and the audit that reads them all."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha256
 
 import pytest
 import zstandard
-from pydantic import SecretStr
+from played import simulated
 from sqlalchemy import delete, select, text, update
 
 from archiver import schema
 from archiver.audit import findings
-from archiver.clock import ManualClock
-from archiver.nightly import archive_all
 from archiver.replay import FACTS, replay
-from archiver.settings import Settings
-from archiver.simulator import Simulator, build_history, serve
+from archiver.simulator import build_history
 
 NIGHT_COUNT = 5
 
@@ -23,18 +20,9 @@ NIGHT_COUNT = 5
 async def lived_in(archive):
     """Return an archive of some simulated nights: redeployments, rollbacks, edited, moved and deleted plans."""
     history = build_history(3, ends_at=datetime(2026, 11, 23, tzinfo=UTC), weeks=1, projects=1, plans_per_week=20)
-    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
-    async with serve(Simulator(history, now=clock.now)) as base_url:
-        settings = Settings.model_construct(
-            database_url=SecretStr(archive.url),
-            endpoint=base_url,
-            project_id=history.project_ids[0],
-            token=SecretStr("any"),
-            requests_per_second=0,
-        )
+    async with simulated(archive, history) as (one_more_night, _):
         for _ in range(NIGHT_COUNT):
-            clock.advance(86_400)
-            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+            await one_more_night()
     return archive
 
 

@@ -5,7 +5,7 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from pydantic import SecretStr
+from played import simulated
 from sqlalchemy import select, update
 
 from archiver import schema
@@ -13,11 +13,9 @@ from archiver.asof import as_known_at
 from archiver.audit import findings
 from archiver.clock import ManualClock, to_milliseconds
 from archiver.importing import import_saved
-from archiver.nightly import archive_all
 from archiver.replay import FACTS
 from archiver.saved import Observation
-from archiver.settings import Settings
-from archiver.simulator import Request, Simulator, build_history, serve
+from archiver.simulator import Request, Simulator, build_history
 from reports import cli
 
 ENDS_AT = datetime(2026, 11, 23, tzinfo=UTC)
@@ -57,20 +55,13 @@ async def nights(archive):
     """Archive seven nights, then a body from the past; return each night's end with the facts known then."""
     history = build_history(3, ends_at=ENDS_AT, weeks=1, projects=1, plans_per_week=20)
     [project_id] = history.project_ids
-    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
     known = []
-    async with serve(Simulator(history, now=clock.now)) as base_url:
-        settings = Settings.model_construct(
-            database_url=SecretStr(archive.url),
-            endpoint=base_url,
-            project_id=project_id,
-            token=SecretStr("any"),
-            requests_per_second=0,
-        )
+    async with simulated(archive, history) as (one_more_night, clock):
         for night in range(7):
-            clock.advance(86_400)
-            if night != 3:  # one night is missed
-                await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+            if night == 3:
+                clock.advance(86_400)  # one night is missed
+            else:
+                await one_more_night()
                 known.append((clock.now(), known_facts(archive.engine)))
     with archive.engine.connect() as connection:
         row = connection.execute(
@@ -93,8 +84,7 @@ async def test_nights_and_imports_into_their_past_are_told_again_as_each_left_th
     """Also which snapshot proved what: an import may begin a range earlier, lengthen it, or part it."""
     history = build_history(4, ends_at=ENDS_AT, weeks=1, projects=1, plans_per_week=8)
     [project_id] = history.project_ids
-    clock = ManualClock(history.starts_at + timedelta(hours=2))
-    then = ManualClock(clock.now())
+    then = ManualClock(history.starts_at)
     past = Simulator(history, now=then.now)
     dice = random.Random(7)
     plans_url = f"/v3/{project_id}/cas/release-plans"
@@ -111,17 +101,9 @@ async def test_nights_and_imports_into_their_past_are_told_again_as_each_left_th
                     yield Observation(item["id"], "list_item", json.dumps(item).encode(), at)
 
     known = []
-    async with serve(Simulator(history, now=clock.now)) as base_url:
-        settings = Settings.model_construct(
-            database_url=SecretStr(archive.url),
-            endpoint=base_url,
-            project_id=project_id,
-            token=SecretStr("any"),
-            requests_per_second=0,
-        )
+    async with simulated(archive, history) as (one_more_night, clock):
         for _ in range(5):
-            clock.advance(86_400)
-            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+            await one_more_night()
             known.append((clock.now(), known_facts(archive.engine)))
             clock.advance(3_600)
             import_saved(archive.engine, project_id, archive.revision, saved_bodies(), clock.now())

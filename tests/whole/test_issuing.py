@@ -7,17 +7,16 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from played import simulated
 
 from archiver import schema
 from archiver.clock import ManualClock
 from archiver.importing import import_saved
 from archiver.issued import save_issued
-from archiver.nightly import archive_all
 from archiver.pruning import horizons, prune
 from archiver.saved import Observation
-from archiver.settings import Settings, load_settings
-from archiver.simulator import Simulator, build_history, serve
+from archiver.settings import load_settings
+from archiver.simulator import build_history
 from reports import cli
 from reports.definitions import DEFINITION_VERSIONS
 from reports.issuing import make_weekly
@@ -44,19 +43,7 @@ async def told(archive, monkeypatch, tmp_path, capsysbinary):
     """Archive the nights of a week and issue its report in the morning after; return what tells the story on."""
     monkeypatch.setenv("ARCHIVER_DATABASE_URL", archive.url)
     history = build_history(3, ends_at=ENDS_AT, weeks=2, projects=1, plans_per_week=20)
-    clock = ManualClock(history.starts_at + timedelta(hours=2, minutes=15))
-    async with serve(Simulator(history, now=clock.now)) as base_url:
-        settings = Settings.model_construct(
-            database_url=SecretStr(archive.url),
-            endpoint=base_url,
-            project_id=history.project_ids[0],
-            token=SecretStr("any"),
-            requests_per_second=0,
-        )
-
-        async def one_more_night():
-            clock.advance(86_400)
-            await archive_all(settings, archive.engine, archive.revision, clock, kind="scheduled")
+    async with simulated(archive, history) as (one_more_night, clock):
 
         def weekly(*arguments):
             assert cli.run(["weekly", "--week", WEEK, *arguments], clock=clock) == 0
