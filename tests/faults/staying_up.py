@@ -9,10 +9,13 @@ import json
 import logging
 import os
 import resource
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from sqlalchemy import select
@@ -39,10 +42,18 @@ def held():
     return {"memory_bytes": pages * resource.getpagesize(), "files": len(os.listdir("/proc/self/fd"))}  # noqa: PTH208 - a count
 
 
+def plans_held():
+    """Return how many plans are in the archive."""
+    with closing(sqlite3.connect("archive.db")) as connection:
+        return connection.execute("SELECT count(*) FROM plans").fetchone()[0]
+
+
 def stay_up(nights):
     """Stay up for so many nights, with a watch by day, and return samples of what is held and the sum."""
     clock, counts, samples = ManualClock(FIRST_NIGHT), ScheduleCounts(), []
-    history = build_history(11, ends_at=FIRST_NIGHT + timedelta(days=nights), weeks=3, plans_per_week=12)
+    # There is something to archive from the first night to the last.
+    ends_at = FIRST_NIGHT + timedelta(days=nights)
+    history = build_history(11, ends_at=ends_at, weeks=nights // 7 + 1, plans_per_week=12)
 
     async def rings():
         for night in range(nights):
@@ -50,8 +61,8 @@ def stay_up(nights):
             yield frozenset({NIGHT})
             clock.advance(12 * 3600)
             yield frozenset({WATCH})
-            if night % max(1, nights // SAMPLES) == 0:
-                samples.append({"night": night} | held())
+            if night % max(1, nights // SAMPLES) == 0 or night == nights - 1:
+                samples.append({"night": night, "plans": plans_held()} | held())
 
     with running(Simulator(history, now=clock.now)) as base_url:
         given = {"ENDPOINT": base_url, "PROJECT_ID": ",".join(history.project_ids), "TOKEN": "t"}
@@ -80,6 +91,9 @@ def losses(nights, samples, total):
         found.append(f"of {wanted} runs each: {total['runs']}")
     if total["errors"]:
         found.append(f"{total['errors']} looks failed")
+    plans = [one["plans"] for one in samples[:: len(samples) // 3]]
+    if any(later <= earlier for earlier, later in pairwise(plans)):
+        found.append(f"nights that had nothing to archive: {plans}")
     # The first third fills caches that are made once.
     settled, last = samples[len(samples) // 3 :], samples[-1]
     if last["files"] > min(one["files"] for one in settled) + 2:

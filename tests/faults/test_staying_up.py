@@ -19,7 +19,10 @@ def test_twenty_four_nights_in_one_process_leave_no_gap_and_hold_nothing():
 
 
 def test_what_is_lost_is_noticed():
-    samples = [{"night": night, "memory_bytes": 2**27 + night * 2**20, "files": 20 + night} for night in range(24)]
+    samples = [
+        {"night": night, "plans": 9 * (night > 15), "memory_bytes": 2**27 + night * 2**20, "files": 20 + night}
+        for night in range(24)
+    ]
     total = {"projects": 1, "nights": {"done": 23, "missed": 1}, "runs": {"scheduled": 23}, "errors": 1}
 
     found = losses(24, samples, total)
@@ -28,6 +31,7 @@ def test_what_is_lost_is_noticed():
         "of 24 nights",
         "of 24 runs each",
         "1 looks failed",
+        "nights that had nothing to archive",
         "open files grew",
         "memory grew",
     ]
