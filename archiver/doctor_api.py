@@ -84,8 +84,8 @@ async def _check_host(http: httpx.AsyncClient, url: str, clock: Clock, *, has_pr
     try:
         answer = await http.get(url, timeout=ANSWER_SECONDS)
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
-        told, _ = fault_of(error)
-        yield finding("TLS", told, "check firewall, proxy (ARCHIVER_PROXY) and trust (ARCHIVER_CA_BUNDLE)", host)
+        told, _, advice = fault_of(error)[0].partition("; ")
+        yield finding("TLS", told, advice or "check endpoint, firewall and proxy (ARCHIVER_PROXY)", host)
         return
     secure = "the certificate is trusted" if parts.scheme == "https" else "loopback, without TLS"
     yield ok("TLS", secure, host)

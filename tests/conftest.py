@@ -135,19 +135,30 @@ def archive(request):
 
 
 @pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """Return the files of a certificate for 127.0.0.1 that vouches for itself, and of its key."""
-    folder = tmp_path_factory.mktemp("certificate")
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
-    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    built = built.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
-    built = built.add_extension(address, critical=False).sign(key, hashes.SHA256())
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "certificate.pem").write_bytes(built.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "certificate.pem", folder / "key.pem"
+def make_certificate(tmp_path_factory):
+    """Return a function that makes the files of a certificate that vouches for itself, and of its key."""
+
+    def make(address="127.0.0.1", *, begins_in_days=-1, ends_in_days=1):
+        folder = tmp_path_factory.mktemp("certificate")
+        key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "loopback")])
+        names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+        built = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        built = built.not_valid_before(now + timedelta(days=begins_in_days))
+        built = built.not_valid_after(now + timedelta(days=ends_in_days))
+        built = built.add_extension(names, critical=False).sign(key, hashes.SHA256())
+        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+        (folder / "certificate.pem").write_bytes(built.public_bytes(pem))
+        (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+        return folder / "certificate.pem", folder / "key.pem"
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def certificate(make_certificate):
+    """Return the files of a certificate for 127.0.0.1, and of its key."""
+    return make_certificate()
 
 
 @pytest.fixture

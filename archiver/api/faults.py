@@ -10,10 +10,18 @@ import httpx
 from archiver.api.refusals import is_passing, one_line
 
 _CHECK_PROXY = "check ARCHIVER_PROXY or HTTPS_PROXY"
+_IS_OTHER_HOSTS = "check the endpoint's name: another machine answers, or its certificate lacks that name"
+_IS_OUT_OF_TIME = "set this machine's clock; if it is right, whoever runs that server must renew its certificate"
+# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID, …_CERT_HAS_EXPIRED, …_HOSTNAME_MISMATCH, …_IP_ADDRESS_MISMATCH.
+_CERTIFICATE_WAYS_OUT = {9: _IS_OUT_OF_TIME, 10: _IS_OUT_OF_TIME, 62: _IS_OTHER_HOSTS, 64: _IS_OTHER_HOSTS}
+_IS_OF_UNKNOWN_AUTHORITY = "set ARCHIVER_CA_BUNDLE to the file of your authority's certificates"
 
 
 def fault_of(error: Exception) -> tuple[str, bool]:
-    """Say in words what broke a request, and whether it may pass. Nothing of URLs, headers or passwords."""
+    """Say in words what broke a request, and whether it may pass. Nothing of URLs, headers or passwords.
+
+    Where it is known what to do, that follows a semicolon.
+    """
     causes = _causes(error)
     for cause in causes:
         for kind, describe in _FAULTS:
@@ -35,7 +43,8 @@ def _causes(error: BaseException) -> list[BaseException]:
 
 def _certificate(error: aiohttp.ClientConnectorCertificateError) -> tuple[str, bool]:
     reason = one_line(getattr(error.certificate_error, "verify_message", "") or "no reason given", 120)
-    way_out = "set ARCHIVER_CA_BUNDLE to the file of your authority's certificates"
+    code = getattr(error.certificate_error, "verify_code", 0)
+    way_out = _CERTIFICATE_WAYS_OUT.get(code, _IS_OF_UNKNOWN_AUTHORITY)
     return f"the certificate of {error.host}:{error.port} is not trusted ({reason}); {way_out}", False
 
 

@@ -12,6 +12,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from receivers import web_server
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
@@ -127,12 +128,38 @@ def hang_up(server):
     server.accept()[0].close()
 
 
-def test_a_certificate_that_is_not_trusted_is_a_finding(cloud):
-    with socket.create_server(("127.0.0.1", 0)) as plain:  # it speaks no TLS at all
+def test_a_server_that_speaks_no_tls_is_a_finding(cloud):
+    with socket.create_server(("127.0.0.1", 0)) as plain:
         threading.Thread(target=hang_up, args=(plain,), daemon=True).start()
         cloud(ENDPOINT=f"https://127.0.0.1:{plain.getsockname()[1]}")
 
         assert ill(look()).keys() == {"TLS"}
+
+
+@pytest.mark.parametrize(
+    ("made", "is_of_known_authority", "told", "advice"),
+    [
+        ({}, False, "self-signed", "ARCHIVER_CA_BUNDLE"),
+        ({"begins_in_days": -9, "ends_in_days": -2}, True, "has expired", "clock"),
+        ({"begins_in_days": 2, "ends_in_days": 9}, True, "not yet valid", "clock"),
+        ({"address": "192.0.2.1"}, True, "mismatch", "endpoint's name"),
+    ],
+)
+def test_certificates_of_strangers_of_the_past_and_of_other_hosts_are_told_apart(
+    cloud, make_certificate, made, is_of_known_authority, told, advice
+):
+    files = make_certificate(**made)
+    with web_server(files) as server:
+        cloud(
+            ENDPOINT=f"https://127.0.0.1:{server.server_port}", CA_BUNDLE=str(files[0]) if is_of_known_authority else ""
+        )
+
+        (found,) = look().findings
+
+    assert found.name == "TLS"
+    assert told in found.told
+    assert advice in found.advice
+    assert ("ARCHIVER_CA_BUNDLE" in found.advice) != is_of_known_authority
 
 
 def test_a_clock_that_is_off_is_a_finding_and_the_rest_is_looked_at(cloud):
