@@ -1,4 +1,4 @@
-"""The doctor's look at the database: there, at the right schema, writable, with room, and what stands before it."""
+"""The doctor's look at the database: there, at the right schema, writable, with room, and how one gets there."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ from archiver.database import connected, database_name, is_sqlite, open_read_onl
 from archiver.errors import DatabaseError, SettingsError
 from archiver.migrate import check_revision, current_revision
 from archiver.schema import metadata
-from archiver.settings import Settings
+from archiver.settings import Settings, is_loopback
 
 # A migration copies the archive first; less than that, and a year's growth may end it.
 LEAST_FREE_BYTES = 500 * 10**6
@@ -45,7 +45,11 @@ def check_database(settings: Settings) -> Iterator[Check]:
             yield ok("database", f"{name} answers")
             yield _check_schema(connection, schema, is_sqlite=path is not None)
             yield _check_writable_file(path) if path is not None else _check_rights(connection, schema)
-            yield skipped("pooler", "none with SQLite") if path is not None else _check_pooler(connection)
+            if path is not None:
+                yield skipped("pooler", "none with SQLite")
+            else:
+                yield _check_pooler(connection)
+                yield _check_connection(connection)
         engine.dispose()
     except DatabaseError as error:
         yield finding("database", str(error), "check ARCHIVER_DATABASE_URL, that the server is up, and who may log in")
@@ -115,6 +119,31 @@ def _check_rights(connection: Connection, schema: str) -> Check:
         advice = f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA "{schema}" to this user'
         return finding("writing", told, advice)
     return ok("writing", "this user may write every table")
+
+
+def _check_connection(connection: Connection) -> Check:
+    """Tell how the connection is secured; libpq takes its mode from the URL, PGSSLMODE or a service file."""
+    raw: Any = connection.connection.dbapi_connection
+    modes = {option.keyword: option.val for option in raw.pgconn.info}
+    mode = (modes[b"sslmode"] or b"").decode()
+    # A socket in the file system has no address.
+    is_here = not raw.info.hostaddr or is_loopback(raw.info.hostaddr)
+    return secured(mode, is_here=is_here, is_encrypted=raw.pgconn.ssl_in_use)
+
+
+def secured(mode: str, *, is_here: bool, is_encrypted: bool) -> Check:
+    """Say how a connection to PostgreSQL is secured; where it leaves this machine, TLS and a verified certificate."""
+    if is_here:
+        return ok("database TLS", "not needed: the server is on this machine")
+    if not is_encrypted:
+        told = f"the connection is in the clear (sslmode={mode})"
+        advice = "let the server take TLS, and say ?sslmode=verify-full&sslrootcert=FILE in ARCHIVER_DATABASE_URL"
+        return finding("database TLS", told, advice)
+    if not mode.startswith("verify-"):
+        told = f"encrypted, but whoever answers in the server's place is believed (sslmode={mode})"
+        advice = "say ?sslmode=verify-full&sslrootcert=FILE of its authority in ARCHIVER_DATABASE_URL"
+        return finding("database TLS", told, advice)
+    return ok("database TLS", f"encrypted, and the server's certificate is verified (sslmode={mode})")
 
 
 def _check_pooler(connection: Connection) -> Check:

@@ -243,6 +243,31 @@ def test_a_reader_of_postgresql_may_look_and_not_write(cloud, archive):
             connection.execute(text("DROP ROLE doctors_reader"))
 
 
+@pytest.mark.parametrize("archive", ["postgresql"], indirect=True)
+def test_a_database_on_this_machine_needs_no_tls(cloud, archive):
+    cloud(DATABASE_URL=archive.url)
+
+    assert [one.told for one in look().checks if one.name == "database TLS" and one.state == "ok"] == [
+        "not needed: the server is on this machine"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "is_encrypted", "told"),
+    [
+        ("prefer", False, "in the clear"),
+        ("prefer", True, "is believed"),
+        ("require", True, "is believed"),
+        ("verify-full", True, None),
+    ],
+)
+def test_a_database_elsewhere_is_reached_by_verified_tls(mode, is_encrypted, told):
+    found = doctor_database.secured(mode, is_here=False, is_encrypted=is_encrypted)
+
+    assert (found.state, f"sslmode={mode}" in found.told) == ("finding" if told else "ok", True)
+    assert told is None or (told in found.told and "verify-full&sslrootcert=" in found.advice)
+
+
 class Pooler(threading.Thread):
     """A relay before PostgreSQL that names a process of its own to the client, as PgBouncer does."""
 
