@@ -82,7 +82,8 @@ async def _check_host(http: httpx.AsyncClient, url: str, clock: Clock, *, has_pr
             yield finding("DNS", f"the name is not known ({reason})", advice, host)
             return
     try:
-        answer = await http.get(url, timeout=ANSWER_SECONDS)
+        async with asyncio.timeout(ANSWER_SECONDS), http.stream("GET", url) as answer:
+            pass
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         told, _, advice = fault_of(error)[0].partition("; ")
         yield finding("TLS", told, advice or "check endpoint, firewall and proxy (ARCHIVER_PROXY)", host)

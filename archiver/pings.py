@@ -1,8 +1,10 @@
 """Pings in the style of healthchecks.io: that a run began, and how it ended. They never fail a run."""
 
+import asyncio
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
+import aiohttp
 import httpx
 import structlog
 
@@ -26,12 +28,17 @@ async def ping(settings: Settings, word: Word) -> None:
     url = ping_address(settings.ping_url.get_secret_value(), word)
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     try:
-        async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=1) as http:
-            answer = await http.get(url, timeout=PING_SECONDS)
-        if not answer.is_success:
-            log.warning("ping.refused", word=word, status=answer.status_code)
-    except httpx.HTTPError as error:
-        log.warning("ping.not_sent", word=word, error=type(error).__name__)  # its text can hold the URL
+        async with (
+            asyncio.timeout(PING_SECONDS),
+            open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=1) as http,
+            http.stream("GET", url) as answer,  # of which the head is enough
+        ):
+            if not answer.is_success:
+                log.warning("ping.refused", word=word, status=answer.status_code)
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, UnicodeError) as error:
+        # Its text can hold the URL. What httpx calls a timeout can be a certificate that is not trusted.
+        cause = error.__cause__ if isinstance(error, httpx.HTTPError) else None
+        log.warning("ping.not_sent", word=word, error=type(cause or error).__name__)
     except ArchiverError as error:
         log.warning("ping.not_sent", word=word, error=str(error))
 

@@ -1,10 +1,16 @@
 """Pings: where they go, that they fail no run, and that their URL is shown nowhere."""
 
+import socket
+import threading
+import time
+from contextlib import suppress
+
 import pytest
 import structlog
 from pydantic import SecretStr
 from receivers import web_server
 
+from archiver import pings
 from archiver.errors import SettingsError
 from archiver.pings import ping, ping_address
 from archiver.settings import Settings, load_settings
@@ -46,6 +52,54 @@ async def test_a_ping_that_fails_is_said_without_its_url(path, event):
     assert [entry["event"] for entry in log] == [event]
     assert KEY not in str(log)
     assert KEY not in repr(settings)
+
+
+def drip_a_head_that_never_ends(server):
+    client, _ = server.accept()
+    with client, suppress(OSError):
+        client.recv(4096)
+        client.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            time.sleep(0.02)
+            client.sendall(b"x")
+
+
+def answer_without_http(server):
+    client, _ = server.accept()
+    with client:
+        client.recv(4096)
+        client.sendall(b"220 ready\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    ("behave", "error"),
+    [(drip_a_head_that_never_ends, "TimeoutError"), (answer_without_http, "ClientResponseError")],
+)
+async def test_a_server_that_is_none_neither_fails_nor_holds_a_run(monkeypatch, behave, error):
+    monkeypatch.setattr(pings, "PING_SECONDS", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        serving = threading.Thread(target=behave, args=(server,))
+        serving.start()
+        with structlog.testing.capture_logs() as log:
+            await ping(Settings(ping_url=SecretStr(f"http://127.0.0.1:{server.getsockname()[1]}/{KEY}")), "start")
+        serving.join()
+
+    assert [(entry["event"], entry["error"]) for entry in log] == [("ping.not_sent", error)]
+
+
+async def test_a_host_name_that_is_none_fails_no_run():
+    with structlog.testing.capture_logs() as log:
+        await ping(Settings(ping_url=SecretStr(f"https://ä..example/{KEY}")), "start")
+
+    assert [entry["event"] for entry in log] == ["ping.not_sent"]
+    assert KEY not in str(log)
+
+
+async def test_a_certificate_that_is_not_trusted_is_named(certificate):
+    with web_server(certificate) as web, structlog.testing.capture_logs() as log:
+        await ping(Settings(ping_url=SecretStr(f"https://127.0.0.1:{web.server_address[1]}/{KEY}")), "start")
+
+    assert [entry["error"] for entry in log] == ["ClientConnectorCertificateError"]
 
 
 async def test_a_proxy_carries_pings_too():
