@@ -109,9 +109,8 @@ def _check_clock(answer: httpx.Response, clock: Clock, host: str) -> Check:
 async def _check_projects(http: httpx.AsyncClient, target: Resolved, clock: Clock) -> AsyncIterator[Check]:
     throttle = Throttle(0)
     for project_id in target.project_ids:
-        assert target.settings is not None  # noqa: S101 - for the type checker: the caller has looked
         try:
-            api = open_api(target.settings, project_id, http, throttle, clock, retry_seconds=0)
+            api = open_api(target, project_id, http, throttle, clock, retry_seconds=0)
             listing, answer = await api.list_release_plans()
         except ApiError as error:
             async for check in _refused(error, project_id):

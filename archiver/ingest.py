@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from archiver.api.client import ReleaseApi
 from archiver.clock import Clock
 from archiver.due import RunOptions, is_due
-from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError
+from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, SettingsError
 from archiver.lease import kept_alive
 from archiver.ledger import RunResult
 from archiver.listing import read_list
@@ -39,6 +39,18 @@ async def archive_project(
             return await _archive(_Run(api, books, clock, options))
 
 
+async def refuse_project(
+    engine: Engine, project_id: str, clock: Clock, options: RunOptions, error: SettingsError
+) -> RunResult:
+    """Write down a run that could not be tried for want of its settings: so nights, `status` and who is told know."""
+    books = RunBooks(engine, project_id, clock, options)
+    await books.open()
+    async with kept_alive(engine, books.lease):
+        books.stop("failed", str(error))
+        await books.close()
+    return books.result
+
+
 async def _archive(run: "_Run") -> RunResult:
     books = run.books
     try:
@@ -57,7 +69,9 @@ async def _archive(run: "_Run") -> RunResult:
         books.stop("interrupted", "an unexpected error ended the run; what it had fetched is saved")
         raise
     finally:
-        await books.close(run.api.counts)
+        counts, asked = books.result.counts, run.api.counts
+        counts.requests, counts.retries = asked.requests, asked.retries
+        await books.close()
     return books.result
 
 

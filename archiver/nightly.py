@@ -16,13 +16,13 @@ from archiver.clock import Clock
 from archiver.database import connected
 from archiver.due import RunOptions
 from archiver.errors import ArchiverError, LeaseHeldError, SettingsError
-from archiver.ingest import archive_project
+from archiver.ingest import archive_project, refuse_project
 from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
 from archiver.progress import Progress
 from archiver.settings import Settings
 from archiver.stopping import Stop
-from archiver.targets import resolve_targets
+from archiver.targets import Resolved, resolve_targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,28 +101,36 @@ async def archive_all(
     throttle = Throttle(settings.requests_per_second)
     proxy = settings.proxy.get_secret_value() if settings.proxy else None
     outcomes = []
+
+    async def outcome_of(project_id: str, target: Resolved) -> ProjectOutcome:
+        refused = None
+        try:
+            try:
+                api = open_api(target, project_id, http, throttle, clock)
+            except SettingsError as error:
+                if not settings.targets:
+                    raise
+                refused = error
+                result = await refuse_project(engine, project_id, clock, options, error)
+            else:
+                result = await archive_project(engine, api, project_id, clock, options)
+        except ArchiverError as error:
+            if isinstance(error, SettingsError) and not settings.targets:
+                raise
+            return ProjectOutcome(project_id, error=error)
+        return ProjectOutcome(project_id, result=result, error=refused)
+
     async with open_http(proxy=proxy, ca_bundle=settings.ca_bundle, concurrency=settings.concurrency) as http:
         for target in resolve_targets(settings):
-            wanted = [one for one in target.project_ids if project_ids is None or one in project_ids]
-            for project_id in wanted:
-                options.stop.check()
-                try:
-                    if target.settings is None:
-                        raise target.error or SettingsError(f"target {target.name} can't be used")
-                    api = open_api(target.settings, project_id, http, throttle, clock)
-                    result = await archive_project(engine, api, project_id, clock, options)
-                    outcomes.append(ProjectOutcome(project_id, result=result))
-                except SettingsError as error:
-                    if not settings.targets:
-                        raise
-                    outcomes.append(ProjectOutcome(project_id, error=error))
-                except ArchiverError as error:
-                    outcomes.append(ProjectOutcome(project_id, error=error))
+            for project_id in target.project_ids:
+                if project_ids is None or project_id in project_ids:
+                    options.stop.check()
+                    outcomes.append(await outcome_of(project_id, target))
     return outcomes
 
 
 def open_api(
-    settings: Settings,
+    target: Resolved,
     project_id: str,
     http: httpx.AsyncClient,
     throttle: Throttle,
@@ -130,7 +138,13 @@ def open_api(
     *,
     retry_seconds: float | None = None,
 ) -> ReleaseApi:
-    """Return the API of one project of a target, with its credentials. SettingsError if no header can carry them."""
+    """Return the API of one project of a target, with its credentials.
+
+    SettingsError if the target has none, or no header can carry them.
+    """
+    settings = target.settings
+    if settings is None:
+        raise target.error or SettingsError(f"target {target.name} can't be used")
     limits = Limits(
         timeout_seconds=settings.timeout_seconds,
         list_timeout_seconds=settings.list_timeout_seconds,

@@ -1,6 +1,8 @@
 """Pings in the style of healthchecks.io: that a run began, and how it ended. They never fail a run."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Literal
 from urllib.parse import urlsplit, urlunsplit
 
@@ -41,6 +43,17 @@ async def ping(settings: Settings, word: Word) -> None:
         log.warning("ping.not_sent", word=word, error=type(cause or error).__name__)
     except ArchiverError as error:
         log.warning("ping.not_sent", word=word, error=str(error))
+
+
+@asynccontextmanager
+async def begun(settings: Settings) -> AsyncIterator[None]:
+    """Ping that a run begins, and that it failed if the block breaks; how else it went the block pings itself."""
+    await ping(settings, "start")
+    try:
+        yield
+    except Exception:
+        await ping(settings, "fail")
+        raise
 
 
 def ping_address(url: str, word: Word) -> str:

@@ -9,7 +9,6 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import Connection, Engine
 
-from archiver.api.limits import Counts
 from archiver.clock import Clock
 from archiver.due import RunOptions
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, NightServedError, RowRefusedError
@@ -165,10 +164,9 @@ class RunBooks:
         self.result.outcome = outcome
         self.note(error)
 
-    async def close(self, requests: Counts) -> None:
+    async def close(self) -> None:
         """Write how the run ended, if the lease is still ours and the database answers."""
         result, counts = self.result, self.result.counts
-        counts.requests, counts.retries = requests.requests, requests.retries
         if result.outcome == "running":
             is_partial = counts.plans_failed > 0 or self.is_incomplete
             result.outcome = "partial" if is_partial else "complete"

@@ -53,7 +53,7 @@ def run(
     from archiver.clock import SystemClock
     from archiver.logs import configure
     from archiver.nightly import ProjectOutcome, archive_all, exit_code, known_failures_ok
-    from archiver.pings import ping
+    from archiver.pings import begun
     from archiver.progress import progress_on
     from archiver.settings import load_settings
     from archiver.telling import tell_of
@@ -65,10 +65,10 @@ def run(
     clock = SystemClock()
 
     async def archive() -> list[ProjectOutcome]:
-        await ping(settings, "start")
-        with progress_on(sys.stderr, log_format) as progress:
-            outcomes = await archive_all(settings, engine, revision, clock, is_full=full, progress=progress)
-        await tell_of(settings, engine, clock, outcomes)
+        async with begun(settings):
+            with progress_on(sys.stderr, log_format) as progress:
+                outcomes = await archive_all(settings, engine, revision, clock, is_full=full, progress=progress)
+            await tell_of(settings, engine, clock, outcomes)
         return outcomes
 
     outcomes = until_signal(archive())

@@ -18,7 +18,7 @@ from archiver.database import connected
 from archiver.errors import ArchiverError, LeaseHeldError, NightServedError
 from archiver.nightly import ProjectOutcome, archive_all
 from archiver.nights import last_due
-from archiver.pings import ping
+from archiver.pings import begun
 from archiver.schema import nights, runs
 from archiver.settings import Settings, load_settings
 from archiver.stopping import Stop
@@ -96,19 +96,19 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None, sto
     try:
         to_do = projects_to_do(settings, engine, clock)
         if to_do:
-            await ping(settings, "start")
-            outcomes = await archive_all(
-                settings,
-                engine,
-                revision,
-                clock,
-                kind="scheduled",
-                leaves_served_nights=True,
-                stop=stop,
-                project_ids=to_do,
-            )
-            _log_failed(outcomes)
-            await tell_of(settings, engine, clock, outcomes)
+            async with begun(settings):
+                outcomes = await archive_all(
+                    settings,
+                    engine,
+                    revision,
+                    clock,
+                    kind="scheduled",
+                    leaves_served_nights=True,
+                    stop=stop,
+                    project_ids=to_do,
+                )
+                _log_failed(outcomes)
+                await tell_of(settings, engine, clock, outcomes)
         is_night_open = bool(projects_to_do(settings, engine, clock))
         week = week_to_issue(settings, engine, clock.now(), is_night_open=is_night_open)
         if week is not None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 
 from archiver.clock import Clock
 from archiver.delivery import deliver_all, services_of
-from archiver.errors import ArchiverError, LeaseHeldError
+from archiver.errors import ArchiverError, LeaseHeldError, NightServedError
 from archiver.nightly import ProjectOutcome, exit_code, known_failures_ok
 from archiver.pings import ping
 from archiver.settings import Settings
@@ -28,7 +28,8 @@ _WORDS = {
     PLAN: "plans not archived",
     GAP: "nights missed",
 }
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~-])")
+# Only what means something within a line: identifiers are full of hyphens, and not every service reads Markdown.
+_MARKDOWN = re.compile(r"([\\`*_\[\]|~])")
 # A chat turns these into pings and links wherever they stand; the words of an upstream's error may hold them.
 _INERT = str.maketrans(
     {
@@ -57,7 +58,8 @@ async def tell(settings: Settings, engine: Engine, clock: Clock, outcomes: Seque
 
     What no service took is told after the next run; what one may have taken is not told again.
     """
-    project_ids = [outcome.project_id for outcome in outcomes if outcome.result is not None]
+    is_others = (LeaseHeldError, NightServedError)
+    project_ids = [one.project_id for one in outcomes if not isinstance(one.error, is_others)]
     if settings.notify_urls is None or not project_ids:
         return
     try:

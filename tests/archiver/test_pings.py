@@ -12,7 +12,7 @@ from receivers import web_server
 
 from archiver import pings
 from archiver.errors import SettingsError
-from archiver.pings import ping, ping_address
+from archiver.pings import begun, ping, ping_address
 from archiver.settings import Settings, load_settings
 
 KEY = "5f0a-hunter2"
@@ -100,6 +100,16 @@ async def test_a_certificate_that_is_not_trusted_is_named(certificate):
         await ping(Settings(ping_url=SecretStr(f"https://127.0.0.1:{web.server_address[1]}/{KEY}")), "start")
 
     assert [entry["error"] for entry in log] == ["ClientConnectorCertificateError"]
+
+
+async def test_a_run_that_breaks_pings_its_failure():
+    with web_server() as web:
+        settings = Settings(ping_url=SecretStr(f"http://127.0.0.1:{web.server_address[1]}/{KEY}"))
+        with pytest.raises(SettingsError):
+            async with begun(settings):
+                raise SettingsError("a proxy that is none")
+
+    assert web.paths == [f"/{KEY}/start", f"/{KEY}/fail"]
 
 
 async def test_a_proxy_carries_pings_too():

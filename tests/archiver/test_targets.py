@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from receivers import web_server
 
 from archiver import schema
 from archiver.clock import ManualClock
@@ -37,6 +38,12 @@ def clouds(monkeypatch):
     yield found
     for context in opened:
         context.__exit__(None, None, None)
+
+
+def put_token_of_south(*, is_there):
+    Path("south").unlink(missing_ok=True)
+    if is_there:
+        Path("south").write_text("token-of-south")
 
 
 def two_targets(clouds, *, variable="NORTH_TOKEN"):
@@ -91,6 +98,10 @@ async def test_a_target_that_fails_stops_no_other_and_is_named(
     assert [one.exit_code for one in outcomes] == [code, code, 0]
     assert exit_code(outcomes) == 1
     assert {row["project_id"] for row in archive.rows(schema.plans)} == {south[0]}
+    assert {row["project_id"]: row["outcome"] for row in archive.rows(schema.runs)} == {
+        **dict.fromkeys(distinct[0], "failed"),
+        south[0]: "complete",
+    }
     if code == 2:
         assert str(outcomes[0].error) == "target north: token_env: there is no environment variable NOT_THERE"
     assert SECRET not in f"{outcomes}{settings!r}"
@@ -134,6 +145,30 @@ async def test_a_night_is_done_target_by_target(sqlite_archive_file, clouds, dis
     await tick(write(two_targets(clouds)), clock)
     assert projects_to_do(settings, sqlite_archive_file.engine, clock) == []
     assert len(sqlite_archive_file.rows(schema.runs, project_id=south[0])) == 1
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise looks for it
+async def test_a_target_without_its_credentials_is_told_once_and_so_is_its_recovery(
+    sqlite_archive_file, clouds, distinct, monkeypatch
+):
+    monkeypatch.setenv("ARCHIVER_DATABASE_URL", sqlite_archive_file.url)
+    _, south = distinct
+    clock, texts = ManualClock(ENDS_AT), []
+    with web_server() as web:
+        monkeypatch.setenv("ARCHIVER_NOTIFY_URLS", f"json://127.0.0.1:{web.server_address[1]}/ok")
+        for is_there in (False, False, True, True):
+            put_token_of_south(is_there=is_there)
+            await tick(write(two_targets(clouds)), clock)
+            texts.append([one["message"] for one in web.taken])
+            web.taken.clear()
+            clock.advance(15 * 60)
+
+    assert [len(found) for found in texts] == [1, 0, 1, 0]
+    assert texts[0][0].startswith(f"- {south[0]}: nothing was archived: target ")
+    assert "token\\_file: can't read south" in texts[0][0]
+    assert texts[2][0].startswith(f"- over: {south[0]}: nothing was archived")
+    [_, failed, complete] = sqlite_archive_file.rows(schema.runs, project_id=south[0])
+    assert (failed["outcome"], complete["outcome"], complete["kind"]) == ("failed", "complete", "scheduled")
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,7 @@ def test_a_message_names_ten_plans_and_pings_nobody():
     assert len(lines) == 12
     assert lines[10:] == ["- p1: and 2 more plans not archived", "- over: p1: nothing was archived: away"]
     assert not any(sign in said["markdown"] for sign in ("<", "@a", "://"))
+    assert lines[0].startswith("- p1: plan plan-00 not archived")
     assert "&lt;!here&gt; @all see http" in said["html"]
 
 
