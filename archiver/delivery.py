@@ -1,5 +1,6 @@
 """A message sent to the services of ARCHIVER_NOTIFY_URLS, each by itself."""
 
+import asyncio
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -59,41 +60,53 @@ def services_of(settings: Settings, what: str = "notifications") -> list[Service
     return services
 
 
-def deliver_all(
-    message: dict[str, Any], services: Sequence[Service], settings: Settings
-) -> tuple[list[str], list[str], bool]:
-    """Send a message (title, markdown, html, files by name) to each service.
+@dataclass
+class Delivered:
+    """What became of a message: the names of the services that took it, and a line for each that did not."""
 
-    Return the names of those that took it, a line for each that did not, and whether one of these may have it all the
-    same.
+    sent: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    may_have_it: bool = False  # one of those that did not, all the same
+
+
+async def deliver_all(
+    message: dict[str, Any], services: Sequence[Service], settings: Settings, delivered: Delivered
+) -> None:
+    """Send a message (title, markdown, html, files by name) to each service, and note what became of it on the way.
+
+    Cancelled, it ends the courier at work, and what it noted stands.
     """
-    sent, failed, may_have_it = [], [], False
     with _surroundings(settings) as environment:
         for service in services:
-            reason = _send(json.dumps({"url": service.url, "message": message}), environment)
+            reason = await _send(json.dumps({"url": service.url, "message": message}), environment)
             if reason is None:
-                sent.append(service.name)
+                delivered.sent.append(service.name)
             else:
-                failed.append(f"{service.name}: {reason}")
-                may_have_it = may_have_it or reason.endswith(_MAY_HAVE_IT)
-    return sent, failed, may_have_it
+                delivered.failed.append(f"{service.name}: {reason}")
+                delivered.may_have_it = delivered.may_have_it or reason.endswith(_MAY_HAVE_IT)
 
 
-def _send(job: str, environment: dict[str, str]) -> str | None:
+async def _send(job: str, environment: dict[str, str]) -> str | None:
     """Let a courier do the job; return None, or why it was not done."""
-    done = subprocess.run(  # noqa: S603 - ourselves; no part of a URL stands in the command
-        [sys.executable, "-m", "archiver.courier", str(DELIVERY_SECONDS)],
-        input=job.encode(),
-        capture_output=True,
+    courier = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "archiver.courier", str(DELIVERY_SECONDS)),  # no part of a URL stands in the command
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,  # it can hold parts of the URL
         env=environment,
-        check=False,
     )
-    if done.returncode == -signal.SIGALRM:
+    try:
+        answer, _ = await courier.communicate(job.encode())
+    except asyncio.CancelledError:
+        courier.kill()
+        await courier.wait()
+        raise
+    if courier.returncode == -signal.SIGALRM:
         return f"it took longer than {DELIVERY_SECONDS:g} s, {_MAY_HAVE_IT}"
     try:
-        reason: str | None = json.loads(done.stdout)["reason"]
+        reason: str | None = json.loads(answer)["reason"]
     except ValueError:
-        return f"the delivery broke off (exit code {done.returncode})"  # its stderr can hold parts of the URL
+        return f"the delivery broke off (exit code {courier.returncode})"
     return reason
 
 

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from archiver.clock import Clock
-from archiver.delivery import deliver_all, services_of
+from archiver.delivery import Delivered, deliver_all, services_of
 from archiver.errors import ArchiverError, LeaseHeldError, NightServedError
 from archiver.nightly import ProjectOutcome, exit_code, known_failures_ok
 from archiver.pings import ping
@@ -63,27 +63,33 @@ async def tell(settings: Settings, engine: Engine, clock: Clock, outcomes: Seque
     if settings.notify_urls is None or not project_ids:
         return
     try:
-        await asyncio.to_thread(_tell, settings, engine, clock, project_ids)
+        await _tell(settings, engine, clock, project_ids)
     except (ArchiverError, OSError) as error:
         said = error.strerror if isinstance(error, OSError) else str(error)
         log.error("notify.not_sent", error=said)  # noqa: TRY400 - known errors need no traceback
 
 
-def _tell(settings: Settings, engine: Engine, clock: Clock, project_ids: Sequence[str]) -> None:
+async def _tell(settings: Settings, engine: Engine, clock: Clock, project_ids: Sequence[str]) -> None:
     def load(connection: Connection) -> tuple[list[Trouble], list[Trouble]]:
         return load_untold(connection, project_ids)
 
-    began, ended = in_transaction(engine, load)
+    def mark(connection: Connection) -> None:
+        mark_told(connection, began, ended, clock.now())
+
+    began, ended = await asyncio.to_thread(in_transaction, engine, load)
     if not began and not ended:
         return
-    services = services_of(settings, "ARCHIVER_NOTIFY_URLS")
-    sent, failed, may_have_it = deliver_all(message_of(began, ended), services, settings)
-    for reason in failed:
-        log.error("notify.not_delivered", error=reason)
-    if sent or may_have_it:
-        in_transaction(engine, lambda connection: mark_told(connection, began, ended, clock.now()))
-    if sent:
-        log.info("notify.sent", began=len(began), ended=len(ended), services=len(sent))
+    services = await asyncio.to_thread(services_of, settings, "ARCHIVER_NOTIFY_URLS")
+    delivered = Delivered()
+    try:
+        await deliver_all(message_of(began, ended), services, settings, delivered)
+    finally:  # told to stop, too
+        for reason in delivered.failed:
+            log.error("notify.not_delivered", error=reason)
+        if delivered.sent or delivered.may_have_it:
+            await asyncio.to_thread(in_transaction, engine, mark)
+        if delivered.sent:
+            log.info("notify.sent", began=len(began), ended=len(ended), services=len(delivered.sent))
 
 
 def message_of(began: Sequence[Trouble], ended: Sequence[Trouble]) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The weekly report as a message to the services of ARCHIVER_NOTIFY_URLS."""
 
+import asyncio
 from collections.abc import Sequence
 
-from archiver.delivery import Service, deliver_all
+from archiver.delivery import Delivered, Service, deliver_all
 from archiver.errors import ArchiverError
 from archiver.settings import Settings
 from reports.mail import mail_body, message_text, title_of
@@ -29,5 +30,6 @@ def send_weekly(report: WeeklyReport, services: Sequence[Service], settings: Set
         "html": mail_body(report),
         "files": {name: files[name] for name in (f"{stem}.html", f"{stem}.json")},
     }
-    sent, failed, _ = deliver_all(message, services, settings)
-    return sent, failed
+    delivered = Delivered()
+    asyncio.run(deliver_all(message, services, settings, delivered))
+    return delivered.sent, delivered.failed

@@ -20,7 +20,7 @@ class Hooks(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Hook)
         self.taken = []
         self.paths = []
-        self.gate = threading.Event()
+        self.gate, self.was_asked = threading.Event(), threading.Event()
         if tls is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
@@ -41,6 +41,7 @@ class _Hook(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.paths.append(self.path)
+        self.server.was_asked.set()
         if self.path.startswith("/slow"):
             self.server.gate.wait(30)
             return

@@ -1,5 +1,7 @@
 """Troubles: each is noted by the run that shows it, is over with the run that does not, and is told once."""
 
+import asyncio
+
 import pytest
 import structlog
 from fakes import refused
@@ -169,6 +171,22 @@ async def test_a_service_that_may_have_it_is_not_told_twice(sent, monkeypatch):
     with web_server() as web:
         assert await sent(web, "slow", x=refused()) == ["notify.not_delivered"]
         assert await sent(web, x=refused()) == []
+
+
+async def test_told_to_stop_it_waits_for_no_service_and_tells_again_what_none_took(sqlite_archive_file):
+    nights = Told(sqlite_archive_file)
+    outcomes = [ProjectOutcome("p1", result=await nights.night(x=refused()))]
+    with web_server() as web:
+        hook = f"json://127.0.0.1:{web.server_address[1]}"
+        settings = Settings(notify_urls=SecretStr(f"{hook}/slow {hook}/ok"))
+        telling = asyncio.create_task(tell(settings, nights.archive.engine, nights.clock, outcomes))
+        await asyncio.to_thread(web.was_asked.wait, 20)
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(telling, 5)
+
+    assert web.taken == []
+    assert nights.tell() == ([("plan", "x")], [])
 
 
 async def test_a_database_that_went_away_costs_neither_run_nor_ping(sqlite_archive_file, tmp_path):
