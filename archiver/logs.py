@@ -24,9 +24,13 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     if is_json:
-        processors.append(structlog.processors.JSONRenderer())
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        processors += [_printable, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # The usual formatter shows each frame's variables, and some hold secrets.
+        console = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
+        processors += [_printable, console]
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),

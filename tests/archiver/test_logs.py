@@ -41,3 +41,24 @@ def test_json_lines_hold_the_value_as_it_is(logged):
     assert json.loads(line)["name"] == HOSTILE
     assert line.isascii()
     assert line.count("\n") == 1
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_traceback_shows_where_and_no_variable(capsys, log_format):
+    configure(log_format)
+
+    def fall_over():
+        password = "hunter2".upper()
+        raise RuntimeError(f"it broke after {len(password)} letters")
+
+    try:
+        fall_over()
+    except RuntimeError:
+        structlog.get_logger().exception("a.thing_broke", exc_info=True)
+    structlog.reset_defaults()
+
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "in fall_over" in said
+    assert "it broke after 7 letters" in said
+    assert "HUNTER2" not in said
