@@ -20,6 +20,8 @@ NIGHT, WATCH = "night", "watch"
 TICK_MINUTES = 15
 # An alarm so much late is a misfire: the machine slept, or was too busy. It rings all the same, once.
 LATE_SECONDS = 60
+# The loop's own time goes evenly. No alarm in so long: the machine's clock was set back, and they wait for their times.
+LONGEST_SILENCE_SECONDS = TICK_MINUTES * 60 + LATE_SECONDS
 _RINGING = {"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
 
 
@@ -58,18 +60,29 @@ async def alarms(settings: Settings, counts: AlarmCounts) -> AsyncIterator[froze
             counts.misfires += 1
             log.warning("schedule.alarm_late", late_seconds=round(late))
 
+    def set_alarms() -> None:
+        scheduler.remove_all_jobs()
+        for expression in (settings.schedule, settings.report_schedule):
+            scheduler.add_job(ring, cron_trigger(expression, zone), [NIGHT], **_RINGING)
+        scheduler.add_job(ring, "interval", [NIGHT], minutes=TICK_MINUTES, **_RINGING)
+        if settings.watch_minutes:
+            scheduler.add_job(ring, "interval", [WATCH], minutes=settings.watch_minutes, **_RINGING)
+        expected.update({job.id: job.next_run_time for job in scheduler.get_jobs()})
+
+    expected: dict[str, datetime] = {}
     scheduler = AsyncIOScheduler(timezone=UTC)
     scheduler.add_listener(note_lateness, EVENT_JOB_SUBMITTED)
-    for expression in (settings.schedule, settings.report_schedule):
-        scheduler.add_job(ring, cron_trigger(expression, zone), [NIGHT], **_RINGING)
-    scheduler.add_job(ring, "interval", [NIGHT], minutes=TICK_MINUTES, **_RINGING)
-    if settings.watch_minutes:
-        scheduler.add_job(ring, "interval", [WATCH], minutes=settings.watch_minutes, **_RINGING)
     scheduler.start()
-    expected = {job.id: job.next_run_time for job in scheduler.get_jobs()}
+    set_alarms()
     try:
         while True:
-            await is_ringing.wait()
+            try:
+                await asyncio.wait_for(is_ringing.wait(), LONGEST_SILENCE_SECONDS)
+            except TimeoutError:
+                counts.misfires += 1
+                log.warning("schedule.clock_set_back", silent_seconds=LONGEST_SILENCE_SECONDS)
+                set_alarms()
+                rang |= {NIGHT, WATCH} if settings.watch_minutes else {NIGHT}
             is_ringing.clear()
             what = frozenset(rang)
             rang.clear()

@@ -76,3 +76,21 @@ async def test_an_alarm_that_comes_late_rings_all_the_same_and_is_counted(monkey
     # It was to ring a quarter of an hour after the start.
     assert [(entry["event"], round(entry["late_seconds"] / 60)) for entry in log] == [("schedule.alarm_late", 165)]
     await ringing.aclose()
+
+
+async def test_a_clock_that_was_set_back_silences_no_alarm(monkeypatch):
+    monkeypatch.setattr("archiver.alarm.AsyncIOScheduler", Spied)
+    monkeypatch.setattr("archiver.alarm.LONGEST_SILENCE_SECONDS", 0.2)
+    counts = AlarmCounts()
+    ringing = alarms(Settings(watch_minutes=7), counts)
+    await anext(ringing)
+    for one in Spied.last.get_jobs():
+        one.modify(next_run_time=datetime.now(UTC) + timedelta(days=400))  # set when it was 400 days later
+
+    with structlog.testing.capture_logs() as log:
+        assert await asyncio.wait_for(anext(ringing), 5) == {NIGHT, WATCH}
+
+    assert counts == AlarmCounts(rings=0, misfires=1)
+    assert [entry["event"] for entry in log] == ["schedule.clock_set_back"]
+    assert job(NIGHT).next_run_time <= datetime.now(UTC) + timedelta(minutes=15)
+    await ringing.aclose()
