@@ -27,7 +27,7 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 
 # Needs uv: writes the locked, hashed requirements again from pyproject.toml.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra page
+  --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra notify --extra page
 lock:
 	$(LOCK) --output-file requirements.txt
 	$(LOCK) --extra audit --extra browser --extra docs --extra parquet --extra test --output-file requirements-test.txt

@@ -145,5 +145,7 @@ def test_make_setup_needs_no_network_with_a_folder_of_wheels(wheels, tmp_path):
     )
 
     assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
+    # What sends reports and troubles, and what draws: both are extras, and the lock brings them along.
+    done([clone / ".venv" / "bin" / "python", "-c", "import altair, apprise, vl_convert"], cwd=tmp_path)
     for name in ("archiver", "reports"):
         assert "Usage" in done([clone / ".venv" / "bin" / name, "--help"], cwd=tmp_path, env=surroundings())
