@@ -11,6 +11,7 @@ import pandas as pd
 from reports.comparisons import TOO_FEW
 from reports.page_opens import key_of, query, weeks_filter
 from reports.tables import clean, percent_text, records, seconds_text
+from reports.verdict import AGE_DAYS
 
 HEAT_ROWS = 25
 TIMELINE_PLANS = 40
@@ -31,10 +32,8 @@ class Rows:
     left_out: str = ""
 
 
-def rate_rows(
-    table: pd.DataFrame, hits: str, *, provisional: Collection[str] = (), breaks: Collection[str] = ()
-) -> Rows:
-    """Return a row a week of a table with `week, finished, plans, coverage`, `hits` and its rate and interval.
+def rate_rows(table: pd.DataFrame, hits: str, *, breaks: Collection[str] = ()) -> Rows:
+    """Return a row a week of `release_rates`: its `hits` (failed or rolled_back) with the rate and the interval.
 
     `state` is value, few (under 10 finished), provisional, nothing (no release finished) or uncollected (no night of
     the week was archived, and nothing of it seen). `segment` numbers the runs of weeks whose values may be joined by
@@ -47,7 +46,7 @@ def rate_rows(
         week, value = row["week"], row[rate]
         is_break = week in breaks
         segment += is_break or value is None
-        state = _rate_state(row, is_provisional=week in provisional)
+        state = _rate_state(row, is_provisional=hits == "rolled_back" and row["provisional"])
         rows.append(
             {
                 "week": week[5:],
@@ -64,7 +63,8 @@ def rate_rows(
     return Rows(tuple(rows))
 
 
-_COUNTS = {"failed": "failed", "rolled_back": "rolled-back"}
+_COUNTS = {"failed": "failed", "rolled_back": "rolled-back-7"}
+_WORDS = {"failed": "failed", "rolled_back": f"rolled back within {AGE_DAYS} days"}
 _RATES = {"failed": ("failure_rate", "failure"), "rolled_back": ("rollback_rate", "rollback")}
 _STATE_WORDS = {"few": ", too few to say", "provisional": ", provisional: rollbacks can still come"}
 
@@ -85,9 +85,8 @@ def _rate_text(row: Mapping[str, Any], hits: str, state: str) -> str:
     rate, stem = _RATES[hits]
     low, high = row[f"{stem}_ci_low"], row[f"{stem}_ci_high"]
     partly = "" if row["coverage"] == "complete" else "; not every night was archived"
-    what = hits.replace("_", " ")
     return (
-        f"{row['week']}: {row[hits]:,} of {_count(row['finished'], 'release')} {what}, "
+        f"{row['week']}: {row[hits]:,} of {_count(row['finished'], 'release')} {_WORDS[hits]}, "
         f"in {_count(row['plans'], 'plan')}: "
         f"{percent_text(row[rate])} ({percent_text(low)} to {percent_text(high)})"
         f"{_STATE_WORDS.get(state, '')}{partly}"

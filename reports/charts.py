@@ -9,6 +9,7 @@ from reports.chart_rows import LEVELS, OUTCOMES, Rows, heat_rows, rate_rows, tim
 from reports.composition import HEAT_WEEKS
 from reports.drawing import LIGHT, Chart
 from reports.tables import records
+from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
 HEIGHT = 200
@@ -21,9 +22,8 @@ def weekly_charts(report: WeeklyReport) -> tuple[Chart, ...]:
     tables = report.tables
     rates, timing = tables["release-rates"], tables["batch-timing-by-week-batch"]
     weeks = {row["week"]: row["coverage"] for row in records(rates)}
-    young = {row["week"] for row in records(tables["rollbacks"]) if row["provisional"]}
     failed = rate_rows(rates, "failed", breaks=_breaks(report, "release-failure-rates"))
-    undone = rate_rows(rates, "rolled_back", provisional=young, breaks=_breaks(report, "rollbacks"))
+    undone = rate_rows(rates, "rolled_back", breaks=_breaks(report, "verdict"))
     batches = timing_rows(timing, weeks, breaks=_breaks(report, "batch-timing"))
     components = heat_rows(
         tables["component-weeks"],
@@ -33,7 +33,7 @@ def weekly_charts(report: WeeklyReport) -> tuple[Chart, ...]:
     plans = timeline_rows(tables["releases"], report.window.zone)
     drawn: tuple[tuple[Rows, Callable[[], Chart]], ...] = (
         (failed, lambda: _rate_chart("failure-rate", "Releases that failed in the end", failed)),
-        (undone, lambda: _rate_chart("rollbacks", "Releases that were rolled back", undone)),
+        (undone, lambda: _rate_chart("rollbacks", f"Releases that were rolled back within {AGE_DAYS} days", undone)),
         (batches, lambda: _timing_chart(batches)),
         (components, lambda: _heat_chart(components)),
         (plans, lambda: _timeline_chart(plans, report)),
@@ -80,7 +80,9 @@ def _rate_chart(name: str, title: str, rows: Rows) -> Chart:
     ]
     subtitle = [_CLUSTERED, _GAPS]
     if any(row["state"] == "provisional" for row in rows.rows):
-        subtitle.append("Diamond: provisional, rollbacks can still come.")
+        subtitle.append(f"Diamond: provisional, not {AGE_DAYS} days past, rollbacks can still come.")
+    if name == "rollbacks":
+        subtitle.insert(0, "Every week at the same age, as in the verdict: what came later is not counted here.")
     return as_chart(
         name,
         title,
@@ -251,7 +253,7 @@ def _timeline_chart(rows: Rows, report: WeeklyReport) -> Chart:
     ]
     drawn = alt.layer(*layers).properties(width=WIDTH, height=17 * row_count(rows))
     subtitle = [
-        "A row a plan, a bar a batch; the sign at its end is the worst that happened to a release of it.",
+        "A row a plan, a bar a batch; the sign at its end is the worst that happened to a release of it, however late.",
         "● succeeded  ✚ failed  ▼ rolled back  ◆ a rollback failed  ■ aborted  ▲ not finished  ▶ unknown",
         f"Days of {report.window.zone.key}.",
     ]

@@ -51,7 +51,7 @@ def weekly_tables(
         "flagged-components": flagged_components(frames, window),
         "failure-rates": failure_rates(frames, weekly),
         "failure-rates-by-component": _by_component(frames, week),
-        "release-rates": release_rates(frames, weekly),
+        "release-rates": release_rates(frames, weekly, as_of=as_of),
         "component-weeks": failure_rates(
             frames, Selection(window.last(HEAT_WEEKS), by=("week", "component")), unit="release"
         ),

@@ -39,14 +39,15 @@ _CHANGE_FAILURES = "Those that failed in the end, or of which there was a rollba
 DEFINITIONS: tuple[Definition, ...] = (
     Definition(
         name="verdict",
-        version=1,
-        title="Verdict",
+        version=2,
+        title="Verdict, and rollbacks at equal age",
         text="Better, worse, no clear change or too little data: change failures and rollbacks of the week, counted "
         "within 7 days of each release's end, against the four weeks before, of which none is younger than that. Whole "
         "plans are permuted between the week and the weeks before, since the components of one plan fail together; "
         "each of the two rates is tested at 2.5 %. Worse: one of them rose and none fell; better likewise. A week that "
         "ended less than 7 days before what is known is provisional, and never called better. Too little data: under "
-        "10 finished releases or 5 plans on either side. The intervals are clustered by plan.",
+        "10 finished releases or 5 plans on either side. The intervals are clustered by plan. The chart of rollbacks, "
+        "the table beside it and the table release-rates count every week so.",
         numerator="Finished component releases that failed in the end or were rolled back within 7 days of their end "
         "(change failures), and those that were so rolled back (rollbacks).",
         denominator=_FINISHED_RELEASES,
@@ -56,7 +57,11 @@ DEFINITIONS: tuple[Definition, ...] = (
                 *("measure", "hits", "rate", *_INTERVAL, "hits_before", "rate_before"),
                 *("ci_low_before", "ci_high_before", "change", "change_ci_low", "change_ci_high", "p_value"),
                 *("finished", "plans", "finished_before", "plans_before"),
-            )
+            ),
+            "release-rates": (
+                *("rolled_back", "rollback_rate", "rollback_ci_low", "rollback_ci_high", "provisional"),
+                *("change_failures", "change_failure_rate", "change_failure_ci_low", "change_failure_ci_high"),
+            ),
         },
         beside="It gives the counts of the week and of the four before; the test and the intervals are reckoned from "
         "the counts of each plan.",
@@ -110,7 +115,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         unit="rate, 0 to 1",
         columns={
             "rollbacks": ("finished", "rolled_back", "rollback_rate", *_INTERVAL, "rollbacks", "provisional"),
-            "release-rates": ("rolled_back", "rollback_rate", "rollback_ci_low", "rollback_ci_high"),
         },
         see=("recovery", "rollback-failures"),
     ),
@@ -210,9 +214,6 @@ DEFINITIONS: tuple[Definition, ...] = (
         columns={
             "delivery": ("releases", "finished", "change_failures", "change_failure_rate", *_INTERVAL),
             "delivery-by-team": ("releases", "finished", "change_failures", "change_failure_rate", *_INTERVAL),
-            "release-rates": (
-                *("change_failures", "change_failure_rate", "change_failure_ci_low", "change_failure_ci_high"),
-            ),
         },
     ),
     Definition(

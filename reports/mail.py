@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from reports.page import charts_of
 from reports.tables import clean, markdown_text, percent_text
+from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
 # A chat turns these into pings and links wherever they stand, escaped or not; a name may hold them.
@@ -61,10 +62,12 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
     if headline["failure_rate"] is not None:
         rate, low, high = (percent_text(headline[name]) for name in ("failure_rate", "ci_low", "ci_high"))
         wrong.append(f"Failure rate {rate} (95 % interval {low} to {high}).")
-    if headline["releases_finished"]:
+    judged = report.verdict
+    if judged.finished:
+        undone = next(measure.hits for measure in judged.measures if measure.measure == "rollback_rate")
         wrong.append(
-            f"Rolled back: {headline['rolled_back']:,} of {headline['releases_finished']:,} finished releases"
-            f"{', so far' if headline['provisional'] else ''}."
+            f"Rolled back within {AGE_DAYS} days: {undone:,} of {judged.finished:,} finished releases"
+            f"{', so far' if judged.is_provisional else ''}."
         )
     if "rollback_failures" in told:
         wrong.append(told["rollback_failures"])

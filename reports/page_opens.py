@@ -71,6 +71,7 @@ _COUNTS: Mapping[str, Mapping[str, str]] = {
     "flagged-components": _FLAGGED,
     "failures": dict.fromkeys(["count", "components"], ""),
     "rollback-failures": {},
+    "release-rollbacks": _RELEASES | {"rolled_back": "rolled-back-7"},
     "releases": {},
     "coverage-by-project": {},
 }

@@ -8,6 +8,7 @@ import pandas as pd
 from reports.chart_rows import release_outcome
 from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
 from reports.tables import records
+from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
 MESSAGE_LENGTH = 300
@@ -108,14 +109,16 @@ def _rate_part(hits: str, rate: str, stem: str) -> Callable[[pd.DataFrame], pd.D
     def columns(table: pd.DataFrame) -> pd.DataFrame:
         names = ["week", hits, "finished", "plans", rate, f"{stem}_ci_low", f"{stem}_ci_high"]
         nights = ["nights_planned", "nights_done", "coverage"]
-        return table[[*names, *nights]].rename(columns={f"{stem}_ci_low": "ci_low", f"{stem}_ci_high": "ci_high"})
+        young = ["provisional"] if hits == "rolled_back" else []
+        columns = table[[*names, *young, *nights]]
+        return columns.rename(columns={f"{stem}_ci_low": "ci_low", f"{stem}_ci_high": "ci_high"})
 
     return columns
 
 
 _MEASURES = {
-    "change_failure_rate": "failed or rolled back within 7 days",
-    "rollback_rate": "rolled back within 7 days",
+    "change_failure_rate": f"failed or rolled back within {AGE_DAYS} days",
+    "rollback_rate": f"rolled back within {AGE_DAYS} days",
 }
 
 
@@ -141,7 +144,7 @@ PARTS = {
     ),
     "release-rollbacks": Part(
         "release-rates",
-        "Finished component releases that were rolled back, by week",
+        f"Finished component releases rolled back within {AGE_DAYS} days, by week, as the verdict counts them",
         _rate_part("rolled_back", "rollback_rate", "rollback"),
         {"ci_low": "rollback_ci_low"},
     ),

@@ -30,7 +30,7 @@ from reports.tables import (
     render_markdown,
     seconds_text,
 )
-from reports.verdict import Verdict
+from reports.verdict import AGE_DAYS, Verdict
 from reports.weekly import WeeklyReport
 
 
@@ -108,6 +108,8 @@ def _markdown(report: WeeklyReport, charts: Sequence[Chart]) -> str:
             charts=charts,
             breaks=break_sentences(report),
             too_few=TOO_FEW,
+            age_days=AGE_DAYS,
+            measures={measure.measure: measure for measure in report.verdict.measures},
             shown_components=SHOWN_COMPONENTS,
             definitions=[markdown_section(one, report.window.zone.key, report.week.label) for one in DEFINITIONS],
             about_sql=ABOUT_SQL,

@@ -88,14 +88,14 @@ def verdict(frames: Frames, window: Window, *, as_of: datetime | None, baseline_
     10 releases or 5 plans on either side. Missed nights alter no count; the verdict names the weeks that had them.
     """
     this, past = window.weeks[-1], window.weeks[:-1][-baseline_weeks:] if baseline_weeks > 0 else ()
-    before = [week for week in past if not _is_young(week, as_of)]
+    before = [week for week in past if not is_young(week, as_of)]
     releases = _finished_releases(frames, window)
     now_plans = _plan_sums(releases[releases["week"] == this.label])
     before_plans = _plan_sums(releases[releases["week"].isin([week.label for week in before])])
     measures = tuple(_measure(name, now_plans, before_plans) for name in _MEASURES)
     finished, finished_before = int(now_plans["finished"].sum()), int(before_plans["finished"].sum())
     is_few = min(finished, finished_before) < TOO_FEW or min(len(now_plans), len(before_plans)) < _FEW_PLANS
-    is_provisional = _is_young(this, as_of)
+    is_provisional = is_young(this, as_of)
     word: Word = "too little data" if is_few else _word(measures, is_provisional=is_provisional)
     gaps = _weeks_with_gaps(frames, window, [*before, this])
     return Verdict(
@@ -116,7 +116,8 @@ def verdict(frames: Frames, window: Window, *, as_of: datetime | None, baseline_
     )
 
 
-def _is_young(week: Week, as_of: datetime | None) -> bool:
+def is_young(week: Week, as_of: datetime | None) -> bool:
+    """Say if a week ended less than 7 days ago: what is counted within 7 days can still come."""
     return as_of is None or as_of - week.ends_at < timedelta(days=AGE_DAYS)
 
 

@@ -16,7 +16,7 @@ from reports.composition import weekly_tables
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
 from reports.statistics import rate_change
 from reports.tables import plain, records
-from reports.verdict import Verdict, verdict
+from reports.verdict import AGE_DAYS, Verdict, verdict
 from reports.week_on_week import change_sentence, rollback_failures_sentence
 from reports.window import Week, Window
 
@@ -235,7 +235,10 @@ def _unknowns(
     if headline["unfinished"]:
         unknowns.append(f"{_count(headline['unfinished'], 'attempt')} had not finished when last seen.")
     if headline["provisional"] and headline["releases_finished"]:
-        unknowns.append(f"Rollbacks can still come: at the newest run the week was under {recheck_days} days old.")
+        unknowns.append(
+            f"Rollbacks can still come: at the newest run the week was under {recheck_days} days old. One that "
+            f"comes over {AGE_DAYS} days after its release counts in the tables, and in no comparison of weeks."
+        )
     unknowns.append("An attempt replaced between two observations is unseen, so failure rates are a lower bound.")
     return unknowns
 

@@ -10,6 +10,7 @@ from reports.columns import FAILURES, empty
 from reports.composition import weekly_tables
 from reports.failure_rates import failure_rates
 from reports.groups import Selection
+from reports.rollbacks import rollback_rates
 from reports.verdict import verdict
 
 MONDAYS = {"W44": "2026-10-26", "W45": "2026-11-02", "W46": "2026-11-09", "W47": "2026-11-16"}
@@ -25,8 +26,8 @@ def releases(week, finished, failed=0, **other):
     ]
 
 
-def rates_of(*attempts, nights=NIGHTS, rollbacks=()):
-    return release_rates(frames(attempts, rollbacks, nights=nights), Selection(week_47(4)))
+def rates_of(*attempts, nights=NIGHTS, rollbacks=(), as_of="2026-11-29 00:00"):
+    return release_rates(frames(attempts, rollbacks, nights=nights), Selection(week_47(4)), as_of=at(as_of))
 
 
 def states(rows):
@@ -58,12 +59,32 @@ def test_a_week_that_was_seen_only_later_is_shown_and_said_to_be_so():
 
 
 def test_a_young_week_is_provisional_in_the_rate_of_rollbacks():
-    table = rates_of(*releases("W46", 10), *releases("W47", 10), rollbacks=[rollback(plan_id="W47-0")])
+    made = [*releases("W46", 10), *releases("W47", 10)]
+    table = rates_of(*made, rollbacks=[rollback(plan_id="W47-0")], as_of="2026-11-29 23:59")
 
-    rows = rate_rows(table, "rolled_back", provisional={"2026-W47"})
+    rows = rate_rows(table, "rolled_back")
 
     assert states(rows) == {"W44": "nothing", "W45": "nothing", "W46": "value", "W47": "provisional"}
-    assert rows.rows[-1]["text"].startswith("2026-W47: 1 of 10 releases rolled back, in 10 plans: 10.0 %")
+    assert states(rate_rows(table, "failed"))["W47"] == "value"
+    assert rows.rows[-1]["text"].startswith("2026-W47: 1 of 10 releases rolled back within 7 days, in 10 plans: 10.0 %")
+
+
+def test_the_rate_of_rollbacks_counts_every_week_at_the_age_of_the_verdict():
+    """Both releases ended at 10:01; of their rollbacks one began 7 days later to the minute, the other after that."""
+    made = [*releases("W45", 10), *releases("W46", 10)]
+    undone = [
+        rollback(start="2026-11-09 10:01", plan_id="W45-0"),
+        rollback("failed", start="2026-11-16 10:02", plan_id="W46-0"),
+    ]
+    table = rates_of(*made, rollbacks=undone, as_of="2026-11-30 00:00")
+
+    counts = dict(zip(table["week"], zip(table["rolled_back"], table["change_failures"], strict=True), strict=True))
+    assert counts == {"2026-W44": (0, 0), "2026-W45": (1, 1), "2026-W46": (0, 0), "2026-W47": (0, 0)}
+    assert set(states(rate_rows(table, "rolled_back")).values()) == {"nothing", "value"}
+    known = frames(made, undone, nights=NIGHTS)
+    ever = rollback_rates(known, Selection(week_47(4)), as_of=at("2026-11-30 00:00"), recheck_days=14)
+    assert list(ever["rolled_back"]) == [0, 1, 1, 0]
+    assert list(ever["provisional"]) == [False, False, False, True]
 
 
 def test_a_line_ends_at_a_week_without_a_value_and_where_a_definition_changed():
