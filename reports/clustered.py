@@ -18,10 +18,11 @@ def release_rates(frames: Frames, selection: Selection, *, as_of: datetime | Non
     """Return a row a week: finished component releases, their plans, and three rates with plan-clustered intervals.
 
     Columns: `week, finished, plans, provisional`, then `failed, failure_rate, failure_ci_low, failure_ci_high` and
-    likewise `rolled_back, rollback_rate, rollback_…` and `change_failures, change_failure_rate, change_failure_…`, then
-    the week's nights. The intervals are `clustered_interval`, wider than Wilson's where components of one plan fail
-    together. The weeks are compared at equal age, as the verdict does it: only rollbacks that began within 7 days of
-    the release's end count, and a week is provisional while it ended less than 7 days before `as_of`.
+    likewise `rolled_back, rollback_rate, rollback_…` and `change_failures, change_failure_rate, change_failure_…`,
+    `rollbacks_failed`, then the week's nights. The intervals are `clustered_interval`, wider than Wilson's where
+    components of one plan fail together. The weeks are compared at equal age, as the verdict does it: only rollbacks
+    that began within 7 days of the release's end count, and a week is provisional while it ended less than 7 days
+    before `as_of`.
     """
     releases = component_releases(frames.attempts, frames.rollbacks, within_days=AGE_DAYS)
     releases = matching(releases, selection)
@@ -30,7 +31,7 @@ def release_rates(frames: Frames, selection: Selection, *, as_of: datetime | Non
         finished=flags["finished"], failed=flags["failed"], change_failures=is_change_failure(releases).astype("int64")
     )
     releases = releases[releases["finished"] == 1]
-    names = ["finished", *_HITS]
+    names = ["finished", *_HITS, "rollbacks_failed"]
     table = summarise(releases, selection, counts={name: (name, "sum") for name in names})
     sums = releases.groupby(["week", *PLAN])[names].sum().reset_index()
     by_week = dict(list(sums.groupby("week")))
@@ -47,7 +48,8 @@ def release_rates(frames: Frames, selection: Selection, *, as_of: datetime | Non
         table[f"{stem}_ci_low"] = pd.Series([low for low, _ in intervals], dtype="float64")
         table[f"{stem}_ci_high"] = pd.Series([high for _, high in intervals], dtype="float64")
     rates = [name for hits, rate in _HITS.items() for name in (hits, rate, *_ends(rate))]
-    return with_coverage(table[["week", "finished", "plans", "provisional", *rates]], frames.nights, selection)
+    columns = ["week", "finished", "plans", "provisional", *rates, "rollbacks_failed"]
+    return with_coverage(table[columns], frames.nights, selection)
 
 
 def _ends(rate: str) -> tuple[str, str]:

@@ -120,14 +120,16 @@ DEFINITIONS: tuple[Definition, ...] = (
     ),
     Definition(
         name="rollback-failures",
-        version=1,
+        version=2,
         title="Rollbacks failed",
         text="A rollback job that failed: what was deployed is bad, and what was there before did not come back. "
         "Counted in the week of the release (in the table of rollbacks), and listed one by one in the week in which "
-        "the rollback itself started, or was first seen where it has no start.",
+        "the rollback itself started, or was first seen where it has no start. Weeks are compared by those that began "
+        "within 7 days of their release's end (in the table release-rates), by an exact Poisson test.",
         unit="count",
         columns={
             "rollbacks": ("rollbacks_failed",),
+            "release-rates": ("rollbacks_failed",),
             "rollback-failures": ("started_at", "batch", "rollback_job_id", "ended_at", "template_id", "message"),
         },
     ),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from reports.verdict import AGE_DAYS
+
 _CHANCE = 0.05
 
 
@@ -22,13 +24,23 @@ def change_sentence(headline: Mapping[str, Any]) -> str:
 
 
 def rollback_failures_sentence(headline: Mapping[str, Any]) -> str:
-    """Say how the number of failed rollbacks changed, by the exact test of two Poisson counts over a week each."""
-    count, before = headline["rollbacks_failed"], headline["rollbacks_failed_before"]
-    failed = f"{count:,} rollback{'' if count == 1 else 's'} of this week's releases failed"
+    """Say how the number of failed rollbacks changed, by the exact test of two Poisson counts over a week each.
+
+    As in the verdict, only rollbacks within 7 days of their release are compared, nothing is compared with a week
+    younger than that, and no such week is called better.
+    """
+    count, before = headline["early_rollbacks_failed"], headline["early_rollbacks_failed_before"]
+    late = headline["rollbacks_failed"] - count
+    failed = f"{count:,} rollback{'' if count == 1 else 's'} within {AGE_DAYS} days of this week's releases failed"
+    failed += f" (and {late:,} that came later)" if late else ""
     if headline["coverage_before"] == "none" and not (headline["releases_before"] or before):
         return f"{failed}; the week before was not collected."
     p_value = headline["rollbacks_failed_p_value"]
+    if p_value is None:
+        return f"{failed}; the week before is not {AGE_DAYS} days past either, so there is nothing to compare with."
     word = "within chance" if p_value >= _CHANCE else "more than chance would explain"
+    if p_value < _CHANCE and count < before and headline["is_young"]:
+        word = f"fewer, but the week is not {AGE_DAYS} days past and too young to be called better"
     return f"{failed}, {before:,} of the week before: {word} (exact Poisson test, p {p_text(p_value)})."
 
 

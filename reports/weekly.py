@@ -136,6 +136,7 @@ def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
     now, before = (records(tables["failure-rates"])[index] for index in (-1, -2))
     shipped, shipped_before = (records(tables["delivery"])[index] for index in (-1, -2))
     undone, undone_before = (records(tables["rollbacks"])[index] for index in (-1, -2))
+    early, early_before = (records(tables["release-rates"])[index] for index in (-1, -2))
     timing = records(tables["batch-timing"])[-1]
     counts = (now["failed"], now["finished"], before["failed"], before["finished"])
     change, low, high = rate_change(*counts)
@@ -156,9 +157,12 @@ def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "releases_finished": undone["finished"],
         **{name: undone[name] for name in ("rolled_back", "rollback_rate", "rollbacks", "rollbacks_failed")},
         "rollbacks_failed_before": undone_before["rollbacks_failed"],
-        "rollbacks_failed_p_value": poisson_change(
-            undone["rollbacks_failed"], 1.0, undone_before["rollbacks_failed"], 1.0
-        ),
+        "early_rollbacks_failed": early["rollbacks_failed"],
+        "early_rollbacks_failed_before": early_before["rollbacks_failed"],
+        "rollbacks_failed_p_value": None
+        if early_before["provisional"]
+        else poisson_change(early["rollbacks_failed"], 1.0, early_before["rollbacks_failed"], 1.0),
+        "is_young": early["provisional"],
         **{name: undone[name] for name in ("recovery_p50_seconds", "provisional")},
         **{name: timing[name] for name in ("batches", "p50_seconds", "p90_seconds")},
         "projects": len(tables["coverage-by-project"]),

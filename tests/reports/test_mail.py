@@ -59,7 +59,7 @@ def test_the_message_says_the_week_then_what_went_wrong_then_what_is_not_known()
         "- 1 of 2 finished attempts failed.",
         "- Failure rate 50.0 % (95 % interval 9.5 % to 90.5 %).",
         "- Rolled back within 7 days: 1 of 1 finished releases, so far.",
-        "- 1 rollback of this week's releases failed; the week before was not collected.",
+        "- 1 rollback within 7 days of this week's releases failed; the week before was not collected.",
     ]
     assert text.rstrip().endswith("so failure rates are a lower bound.")
 
