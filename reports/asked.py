@@ -23,7 +23,7 @@ from reports.frames import frames_of
 from reports.groups import GROUP_COLUMNS, Selection, parse_by, parse_where
 from reports.messages import load_failures
 from reports.reading import Reading, opened, reading
-from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text
+from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text, told_columns
 from reports.window import window_from
 
 _PIPE_WIDTH = 200
@@ -104,7 +104,7 @@ class Asked:
             case Format.JSON:
                 text = render_json(table)
             case Format.MARKDOWN:
-                text = f"{title}\n\n{render_markdown(table)}\n{note}\n"
+                text = f"{title}\n\n{render_markdown(told_columns(table))}\n{note}\n"
             case Format.TABLE:
                 screen = Console()
                 is_screen = output is None and screen.is_terminal

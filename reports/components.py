@@ -10,7 +10,7 @@ import pandas as pd
 from reports.columns import LABELS, Frames
 from reports.failure_rates import failure_rates
 from reports.failures import failure_templates
-from reports.groups import Selection, matching
+from reports.groups import Selection, matching, with_coverage
 from reports.releases import releases_and_rollbacks
 from reports.rollbacks import rollback_rates
 from reports.tables import plain, records
@@ -24,7 +24,8 @@ class ComponentStory:
     """What a window's weeks tell of one component.
 
     `total` is its failure rate of attempts over the window, `undone` its rollbacks, empty where no release started;
-    `rates` holds the weeks in which it had attempts; `releases`, `rollbacks` and `templates` are the newest first.
+    `rates` holds the weeks in which it had attempts, `unarchived` those of which no night of its project was archived;
+    `releases`, `rollbacks` and `templates` are the newest first.
     """
 
     project_id: str
@@ -34,6 +35,7 @@ class ComponentStory:
     total: Mapping[str, Any]
     undone: Mapping[str, Any]
     rates: pd.DataFrame
+    unarchived: frozenset[str]
     releases: pd.DataFrame
     rollbacks: pd.DataFrame
     templates: pd.DataFrame
@@ -64,6 +66,7 @@ def component_stories(
         )
     )
     rates = _by_component(failure_rates(frames, Selection(window, ("week", "component"))))
+    unarchived = {project: _unarchived(frames, window, project) for project in totals["project_id"].unique()}
     releases, rollbacks = releases_and_rollbacks(frames.attempts, frames.rollbacks)
     inside = matching(releases, Selection(window)).sort_values("started_at", ascending=False, kind="stable")
     listed = _by_component(inside)
@@ -85,6 +88,7 @@ def component_stories(
             total=row,
             undone=records(undone[key])[0] if key in undone else {},
             rates=rates[key],
+            unarchived=unarchived[row["project_id"]],
             releases=mine,
             rollbacks=undoings.get(key, rollbacks.head(0)),
             templates=failure_templates(failed, Selection(window)).sort_values(
@@ -97,6 +101,12 @@ def _by_component(table: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
     """Part a table by component; rows of weeks in which nothing was name none, and are left out."""
     grouped = table.groupby(_COMPONENT, sort=False)
     return {(str(project), str(component)): rows for (project, component), rows in grouped}
+
+
+def _unarchived(frames: Frames, window: Window, project: str) -> frozenset[str]:
+    weeks = pd.DataFrame({"week": pd.Series([week.label for week in window.weeks], dtype="str")})
+    table = with_coverage(weeks, frames.nights, Selection(window, where={"project": (project,)}))
+    return frozenset(table.loc[table["coverage"] == "none", "week"])
 
 
 def _labels(releases: pd.DataFrame) -> dict[str, str | None]:

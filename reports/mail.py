@@ -6,6 +6,8 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from reports.comparisons import TOO_FEW
+from reports.marks import TOO_FEW_TO_SAY
 from reports.page import charts_of
 from reports.tables import clean, markdown_text, percent_text
 from reports.verdict import AGE_DAYS
@@ -61,7 +63,8 @@ def _sections(report: WeeklyReport) -> list[tuple[str, Sequence[str]]]:
     wrong = [told["failures"]]
     if headline["failure_rate"] is not None:
         rate, low, high = (percent_text(headline[name]) for name in ("failure_rate", "ci_low", "ci_high"))
-        wrong.append(f"Failure rate {rate} (95 % interval {low} to {high}).")
+        few = f", {TOO_FEW_TO_SAY}" if headline["finished"] < TOO_FEW else ""
+        wrong.append(f"Failure rate {rate} (95 % interval {low} to {high}){few}.")
     judged = report.verdict
     if judged.finished:
         undone = next(measure.hits for measure in judged.measures if measure.measure == "rollback_rate")

@@ -19,6 +19,7 @@ from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
+from reports.marks import TOO_FEW_TO_SAY
 from reports.page_opens import HITS
 from reports.page_parts import ROOMS
 from reports.page_releases import ABOUT, packed_weeks
@@ -130,6 +131,7 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "about_sql": ABOUT_SQL.replace("`", ""),
         "checks": CHECKS,
         "too_few": TOO_FEW,
+        "too_few_to_say": TOO_FEW_TO_SAY,
         "style": Markup(style),  # noqa: S704 - ours, and whole by hash_of
         "script": Markup(script),  # noqa: S704 - ours, and whole by hash_of
         "drawing": _packed(drawing),

@@ -1,13 +1,15 @@
-"""How much of a report's tables the page shows, under which heads, and what it says of an empty one."""
+"""What people are shown of a report's tables, on the page and in the Markdown file: rows, columns, words."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from reports.chart_rows import release_outcome
+from reports.definitions import Definition, definition_of
+from reports.marks import UNKNOWN
 from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
-from reports.tables import records
+from reports.tables import Told, records, told_columns
 from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
@@ -16,7 +18,7 @@ MESSAGE_LENGTH = 300
 
 @dataclass(frozen=True)
 class Room:
-    """How much of each table a page shows: rows, of the list of releases more, and tips with what was cut short."""
+    """How much of each table is shown: rows, of the list of releases more, and tips with what was cut short."""
 
     rows: int = 200
     releases: int = 300
@@ -25,6 +27,59 @@ class Room:
 
 # The first that fits into a page is taken.
 ROOMS = (Room(), Room(has_tips=False), Room(rows=80, releases=120, has_tips=False))
+MARKDOWN_ROOM = Room(rows=25, releases=100, has_tips=False)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A table as people are shown it: the rows of the report's table, and the columns that tell them in words.
+
+    `definitions` are those of the columns, None for one that only names a group. `more` says what is left to the CSV
+    file, empty where nothing is; `nothing` why there are no rows.
+    """
+
+    rows: pd.DataFrame
+    columns: tuple[Told, ...]
+    definitions: tuple[Definition | None, ...]
+    caption: str
+    more: str
+    nothing: str
+
+
+def shown_table(report: WeeklyReport, name: str, room: Room) -> Shown:
+    """Show the report's table of that name, or a part of one."""
+    part = PARTS.get(name)
+    source = part.source if part else name
+    whole = releases_of(report) if name == "releases" else report.tables[source]
+    kept = kept_rows(name, whole, room)
+    table = (part.columns(kept) if part else readable_columns(name, kept)).reset_index(drop=True)
+    renamed = part.renamed if part else {}
+    # A table may count nothing of a week of which something is known.
+    is_by_week = "week" in table and "coverage" in table
+    columns = told_columns(table, table["week"].isin(report.uncollected) if is_by_week else None)
+    return Shown(
+        rows=kept,
+        columns=tuple(_without_unknown(report, columns) if name == "verdict" else columns),
+        definitions=tuple(definition_of(source, renamed.get(column.name, column.name)) for column in columns),
+        caption={**CAPTIONS, **RESTATED_CAPTIONS}[name],
+        more="" if len(kept) == len(whole) else more_words(name, len(kept), len(whole)),
+        nothing=nothing_words(report, name),
+    )
+
+
+def _without_unknown(report: WeeklyReport, columns: Sequence[Told]) -> list[Told]:
+    """Show no number of the verdict's weeks where none of them was collected."""
+    before = report.verdict.weeks_before
+    hides = {
+        True: bool(before) and report.uncollected.issuperset(before),
+        False: report.week.label in report.uncollected,
+    }
+    return [
+        replace(column, cells=(UNKNOWN,) * len(column.cells))
+        if column.is_number and hides[column.name.endswith("_before")]
+        else column
+        for column in columns
+    ]
 
 
 def releases_of(report: WeeklyReport) -> pd.DataFrame:
@@ -100,7 +155,6 @@ def _cut(text: object) -> object:
 @dataclass(frozen=True)
 class Part:
     source: str
-    caption: str
     columns: Callable[[pd.DataFrame], pd.DataFrame]
     renamed: Mapping[str, str] = field(default_factory=dict)  # columns that the report's table calls otherwise
 
@@ -138,18 +192,16 @@ def release_columns(table: pd.DataFrame) -> pd.DataFrame:
 PARTS = {
     "release-failures": Part(
         "release-rates",
-        "Finished component releases that failed in the end, by week",
         _rate_part("failed", "failure_rate", "failure"),
         {"ci_low": "failure_ci_low"},
     ),
     "release-rollbacks": Part(
         "release-rates",
-        f"Finished component releases rolled back within {AGE_DAYS} days, by week, as the verdict counts them",
         _rate_part("rolled_back", "rollback_rate", "rollback"),
         {"ci_low": "rollback_ci_low"},
     ),
-    "verdict": Part("verdict", "This week and the weeks before, at equal age, with plan-clustered intervals", _verdict),
-    "releases": Part("releases", CAPTIONS["releases"], release_columns),
+    "verdict": Part("verdict", _verdict),
+    "releases": Part("releases", release_columns),
 }
 _NOTHING = {
     "rollback-failures": "No rollback of this week failed.",

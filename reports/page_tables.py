@@ -5,12 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reports.definitions import Definition, definition_of
+from reports.definitions import Definition
 from reports.flagged import BASELINE_WEEKS
+from reports.marks import UNKNOWN
 from reports.page_opens import Filter, cell_filter, key_of, query, row_filter
-from reports.page_parts import PARTS, ROOMS, Room, kept_rows, more_words, nothing_words, readable_columns, releases_of
-from reports.shown import CAPTIONS, RESTATED_CAPTIONS
-from reports.tables import NOTHING, Told, clean, records, told_columns
+from reports.page_parts import ROOMS, Room, shown_table
+from reports.tables import NOTHING, Told, clean, records
 from reports.weekly import WeeklyReport
 
 # A name is shown so far; one that is not much longer stands whole in a tip, and every one in the CSV and JSON files.
@@ -31,13 +31,14 @@ class Head:
 class Cell:
     """One cell: its words, the whole of them where they are cut short, and what it opens (None: nothing).
 
-    `own` is that where it isn't its row's and its head's filter put together.
+    `own` is that where it isn't its row's and its head's filter put together. `is_few`: a rate that is too few to say.
     """
 
     text: str
     tip: str | None = None
     opens: str | None = None
     own: str | None = None
+    is_few: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,55 +66,52 @@ class PageTable:
 
 def page_table(report: WeeklyReport, name: str, room: Room = ROOMS[0]) -> PageTable:
     """Make a table of the page from the report's table of that name, or a part of one."""
-    part = PARTS.get(name)
-    source = part.source if part else name
-    whole = releases_of(report) if name == "releases" else report.tables[source]
-    kept = kept_rows(name, whole, room)
-    raw = records(kept)
-    table = (part.columns(kept) if part else readable_columns(name, kept)).reset_index(drop=True)
-    columns, renamed = told_columns(table), part.renamed if part else {}
-    filters = [_filters(report, name, row, columns) for row in raw]
+    shown = shown_table(report, name, room)
+    raw = records(shown.rows)
+    filters = [_filters(report, name, row, shown.columns) for row in raw]
     heads = tuple(
-        Head(
-            column.head,
-            column.is_number,
-            _shared(cells[place] for _, cells in filters),
-            definition_of(source, renamed.get(column.name, column.name)),
-        )
-        for place, column in enumerate(columns)
+        Head(column.head, column.is_number, _shared(cells[place] for _, cells in filters), shown.definitions[place])
+        for place, column in enumerate(shown.columns)
     )
     return PageTable(
         name=name,
-        caption=part.caption if part else {**CAPTIONS, **RESTATED_CAPTIONS}[name],
+        caption=shown.caption,
         definitions=_definitions(heads),
         heads=heads,
         lines=tuple(
-            _line(name, row, tuple(column.cells[place] for column in columns), filters[place], heads, room)
-            for place, row in enumerate(raw)
+            _line(
+                name,
+                row,
+                [(column.cells[place], column.is_few[place]) for column in shown.columns],
+                of_row,
+                heads,
+                room,
+            )
+            for place, (row, of_row) in enumerate(zip(raw, filters, strict=True))
         ),
-        more="" if len(kept) == len(whole) else more_words(name, len(kept), len(whole)),
-        nothing=nothing_words(report, name),
+        more=shown.more,
+        nothing=shown.nothing,
     )
 
 
 def _line(
     name: str,
     row: Mapping[str, Any],
-    words: Sequence[str],
+    words: Sequence[tuple[str, bool]],
     filters: tuple[Filter, Sequence[Filter | None]],
     heads: Sequence[Head],
     room: Room,
 ) -> Line:
     about, of_cells = filters
     cells = []
-    for text, more, head in zip(words, of_cells, heads, strict=True):
+    for (text, few), more, head in zip(words, of_cells, heads, strict=True):
         shown = text if head.text in _LONG_TEXTS else shortened(text)
         tip = text if room.has_tips and len(shown) < len(text) <= TIP_LENGTH else None
-        if more is None or text in {NOTHING, "0"}:
-            cells.append(Cell(shown, tip))
+        if more is None or text in {NOTHING, UNKNOWN, "0"}:
+            cells.append(Cell(shown, tip, is_few=few))
         else:
             opens = query(about, more)
-            cells.append(Cell(shown, tip, opens, None if query(more) == head.opens else opens))
+            cells.append(Cell(shown, tip, opens, None if query(more) == head.opens else opens, few))
     return Line(tuple(cells), query(about), "week" not in about, _about(name, row))
 
 

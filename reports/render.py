@@ -7,22 +7,21 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from reports.comparisons import TOO_FEW
-from reports.definitions import DEFINITION_VERSIONS, DEFINITIONS, definition_of
+from reports.definitions import DEFINITION_VERSIONS, DEFINITIONS
 from reports.dictionary import ABOUT_SQL, markdown_section
 from reports.drawing import Chart
 from reports.page import charts_of, render_page
+from reports.page_parts import MARKDOWN_ROOM, Shown, shown_table
 from reports.restated import Restated
-from reports.shown import SHOWN_COMPONENTS, break_sentences, captions, shown
+from reports.shown import break_sentences, captions
 from reports.tables import (
     MINUS,
     NOTHING,
     clean,
-    for_people,
     markdown_text,
     percent_text,
     records,
@@ -103,30 +102,27 @@ def _markdown(report: WeeklyReport, charts: Sequence[Chart]) -> str:
         .render(
             report=report,
             headline=report.headline,
-            tables={name: shown(report, name) for name in captions(report)},
-            captions=captions(report),
+            tables=[shown_table(report, name, MARKDOWN_ROOM) for name in captions(report)],
             charts=charts,
             breaks=break_sentences(report),
             too_few=TOO_FEW,
             age_days=AGE_DAYS,
             measures={measure.measure: measure for measure in report.verdict.measures},
-            shown_components=SHOWN_COMPONENTS,
             definitions=[markdown_section(one, report.window.zone.key, report.week.label) for one in DEFINITIONS],
             about_sql=ABOUT_SQL,
-            component_count=len(report.tables["failure-rates-by-component"]),
         )
     )
     return text
 
 
-def _table(table: pd.DataFrame, name: str) -> Markup:
+def _table(table: Shown) -> Markup:
     """Write a report's table; each head leads to what it means, at the end of the file."""
-
-    def link_of(column: str) -> str | None:
-        definition = definition_of(name, column)
-        return None if definition is None else f"#{definition.name}"
-
-    return Markup(render_markdown(table, link_of))  # noqa: S704 - it escapes each cell
+    links = {
+        column.name: f"#{definition.name}"
+        for column, definition in zip(table.columns, table.definitions, strict=True)
+        if definition is not None
+    }
+    return Markup(render_markdown(table.columns, links.get))  # noqa: S704 - it escapes each cell
 
 
 @cache
@@ -143,7 +139,6 @@ def _templates() -> Environment:
         "percent": lambda value: NOTHING if value is None else percent_text(value),
         "points": lambda value: f"{value * 100:+.1f}".replace("-", MINUS),
         "seconds": lambda value: NOTHING if value is None else seconds_text(value),
-        "for_people": for_people,
         "markdown_table": _table,
         "markdown": markdown_text,
         "clean": clean,

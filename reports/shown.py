@@ -6,19 +6,20 @@ import pandas as pd
 
 from reports.definitions import DEFINITIONS
 from reports.tables import cell_text, plain
+from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
-SHOWN_COMPONENTS = 25
 SHOWN_CHANGES = 100
 
 CAPTIONS: Mapping[str, str] = {
-    "verdict": "Rolled back and change failures of finished releases, at equal age, with plan-clustered intervals",
+    "verdict": "This week and the weeks before, at equal age, with plan-clustered intervals",
     "rollback-failures": "Failed rollbacks that started this week, of releases of any week, one by one",
     "failures": "What failures said this week, new ones first",
     "flagged-components": "Components that changed against the weeks before, in plans that failed",
     "failure-rates-by-component": "Attempts by component, this week, most failures first",
     "failure-rates": "Attempts by week",
-    "release-rates": "Finished component releases by week, with plan-clustered intervals",
+    "release-failures": "Finished component releases that failed in the end, by week",
+    "release-rollbacks": f"Finished component releases rolled back within {AGE_DAYS} days, by week, as in the verdict",
     "rollbacks": "Finished component releases by week, and those rolled back, however late",
     "recovery": "Change failures by week, rolled back however late: recovered, and still open",
     "batch-timing-by-batch": "How long a batch's first pass took, by batch, this week",
@@ -57,16 +58,6 @@ def captions(report: WeeklyReport) -> Mapping[str, str]:
 def has_teams(report: WeeklyReport) -> bool:
     """Say if any release of the week is labelled with its team."""
     return bool(report.tables["delivery-by-team"]["team"].notna().any())
-
-
-def shown(report: WeeklyReport, name: str) -> pd.DataFrame:
-    """Return as much of a table as a reader of a text file can take."""
-    table = report.tables[name]
-    if name in RESTATED_CAPTIONS:
-        return readable(table.head(SHOWN_CHANGES))
-    if name != "failure-rates-by-component":
-        return table
-    return identifiers_last(table).head(SHOWN_COMPONENTS)
 
 
 def identifiers_last(table: pd.DataFrame) -> pd.DataFrame:

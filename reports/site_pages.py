@@ -9,9 +9,11 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from reports.comparisons import TOO_FEW
 from reports.components import ComponentStory
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, columns_of, shown_in, sql_of
+from reports.marks import TOO_FEW_TO_SAY
 from reports.page import hash_of
 from reports.quality import CHECKS
 from reports.tables import NOTHING, clean, for_people, percent_text, seconds_text
@@ -70,7 +72,7 @@ def render_component(about: About, story: ComponentStory, window: Window, pages:
         "rollbacks": _table(_rollbacks(story.rollbacks).head(SHOWN_ROLLBACKS), pages),
         "templates": _table(story.templates.drop(columns=["template_id", "components"]).head(SHOWN_TEMPLATES), pages),
     }
-    bars = week_bars(story.rates, _charted(window))
+    bars = week_bars(story.rates, _charted(window), story.unarchived)
     return _page("site_component.html.j2", about=about, root="../", story=story, tables=tables, bars=bars)
 
 
@@ -147,11 +149,21 @@ def _charted(window: Window) -> tuple[Week, ...]:
 
 
 def _rate(part: int, whole: int, row: Mapping[str, Any], rate: str) -> list[str]:
-    """Write a rate in parts that stay whole: `3 of 120`, `2.5 % (0.9-7.1)`."""
+    """Write a rate in parts that stay whole: `3 of 120`, `2.5 % (0.9-7.1)`; of few, `too few to say`."""
     if not whole:
         return ["none finished"]
     low, high = (f"{row[name] * 100:.1f}" for name in ("ci_low", "ci_high"))
-    return [f"{part:,} of {whole:,}", f"{percent_text(row[rate])} ({low}{NOTHING}{high})"]
+    few = [TOO_FEW_TO_SAY] * (whole < TOO_FEW)
+    return [f"{part:,} of {whole:,}", f"{percent_text(row[rate])} ({low}{NOTHING}{high})", *few]
+
+
+def _beside(part: int, whole: int, row: Mapping[str, Any]) -> list[str]:
+    """Write what stands below a rate: `3 of 120`, `95 % interval 0.9-7.1 %`; of few, `too few to say`."""
+    if not whole:
+        return ["none finished"]
+    few = [TOO_FEW_TO_SAY] * (whole < TOO_FEW)
+    interval = f"{row['ci_low'] * 100:.1f}{NOTHING}{row['ci_high'] * 100:.1f} %"
+    return [f"{part:,} of {whole:,}", f"95 % interval {interval}", *few]
 
 
 def _page(template: str, **context: Any) -> str:
@@ -176,6 +188,8 @@ def _templates() -> Environment:
         "percent": lambda value: NOTHING if value is None else percent_text(value),
         "seconds": lambda value: NOTHING if value is None else seconds_text(value),
         "failed": lambda row: _rate(row["failed"], row["finished"], row, "failure_rate"),
+        "failed_beside": lambda row: _beside(row["failed"], row["finished"], row),
+        "rolled_back_beside": lambda row: _beside(row["rolled_back"], row["finished"], row),
         "rolled_back": lambda row: _rate(row["rolled_back"], row["finished"], row, "rollback_rate"),
         "instant": lambda value: f"{value:%Y-%m-%d %H:%M} UTC",
     }

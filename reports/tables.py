@@ -17,8 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from reports.columns import LABELS
+from reports.comparisons import TOO_FEW
 from reports.errors import UsageError
 from reports.groups import GROUP_COLUMNS, UNLABELLED
+from reports.marks import NOT_COLLECTED, TOO_FEW_TO_SAY, UNKNOWN, is_few, is_uncollected
 
 NOTHING, MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
@@ -96,7 +98,6 @@ _HEADS = {
     "is_new": "new",
     "first_seen_at": "first seen (UTC)",
     "last_seen_at": "last seen (UTC)",
-    "is_too_few": "too few to say",
     "is_worse": "worse",
 }
 _TEXTS = {"template_id", "template", "message"}
@@ -108,28 +109,40 @@ _SIGNED = {"slope_seconds_per_week", "gap_p50_seconds"}
 class Told:
     """A column as people see it: its head, its cells, if they are numbers, and the table's column that it tells.
 
-    An interval is told under the name of its lower end, the nights under `nights_planned`.
+    An interval is told under the name of its lower end, the nights under `nights_planned`. `is_few` says which cells
+    hold a rate that is too few to say.
     """
 
     head: str
     cells: tuple[str, ...]
     is_number: bool
     name: str
+    is_few: tuple[bool, ...]
+
+    def marked(self, mark: str = f", {TOO_FEW_TO_SAY}") -> list[str]:
+        """Return the cells, with a mark at each rate that is too few to say."""
+        return [cell + mark * few for cell, few in zip(self.cells, self.is_few, strict=True)]
 
 
 def for_people(table: pd.DataFrame) -> tuple[list[str], list[list[str]], list[bool]]:
     """Return heads, cells, and which columns are numbers."""
     columns = told_columns(table)
-    rows = [list(row) for row in zip(*(column.cells for column in columns), strict=True)]
+    rows = [list(row) for row in zip(*(column.marked() for column in columns), strict=True)]
     return [column.head for column in columns], rows, [column.is_number for column in columns]
 
 
-def told_columns(table: pd.DataFrame) -> list[Told]:
-    """Write each column for people: rates in percent, an interval as one cell."""
+def told_columns(table: pd.DataFrame, uncollected: "pd.Series[bool] | None" = None) -> list[Told]:
+    """Write each column for people: rates in percent, an interval as one cell.
+
+    The numbers of `uncollected` rows (by default told by the table itself) are no numbers.
+    """
     columns: list[Told] = []
+    unknown = is_uncollected(table) if uncollected is None else uncollected
 
     def add(head: str, values: Sequence[str], *, number: bool = True) -> None:
-        columns.append(Told(head, tuple(values), number, name))
+        hides = number and name not in _GROUPS
+        cells = [UNKNOWN if hides and hidden else value for value, hidden in zip(values, unknown, strict=True)]
+        columns.append(Told(head, tuple(cells), number, name, tuple(is_few(table, name))))
 
     for name in table.columns:
         values = [plain(value) for value in table[name]]
@@ -140,13 +153,13 @@ def told_columns(table: pd.DataFrame) -> list[Told]:
             write = _seconds_interval if "slope_seconds_per_week" in table else _percent_interval
             add("95 % interval", [write(low, high) for low, high in zip(values, highs, strict=True)])
         elif name == "nights_planned":
-            add("nights", _nights(table), number=False)
-        elif name in {"is_cut", "provisional", "is_too_few", "is_new", "is_worse"}:
+            add("nights", _nights(table, unknown), number=False)
+        elif name in {"is_cut", "provisional", "is_new", "is_worse"}:
             if any(values):
                 add(_HEADS.get(name, name), ["yes" if value else "" for value in values], number=False)
         elif name in _TEXTS or name.endswith("_at"):
             add(_HEADS.get(name, _head(name)), [cell_text(value, name) for value in values], number=False)
-        elif name not in {"ci_high", "nights_done", "coverage"}:
+        elif name not in {"ci_high", "nights_done", "coverage", "is_too_few"}:
             cells_of = [cell_text(value, name) for value in values]
             add(_HEADS.get(name, _head(name)), cells_of, number=name not in _WORDS and not _is_text(table[name]))
     return columns
@@ -168,9 +181,11 @@ def _seconds_interval(low: float | None, high: float | None) -> str:
     return NOTHING if low is None or high is None else f"{signed_seconds_text(low)} to {signed_seconds_text(high)}"
 
 
-def _nights(table: pd.DataFrame) -> list[str]:
-    rows = zip(table["nights_done"], table["nights_planned"], table["coverage"], strict=True)
-    return [f"{done}/{planned} {word}" if planned else "none planned" for done, planned, word in rows]
+def _nights(table: pd.DataFrame, unknown: "pd.Series[bool]") -> list[str]:
+    words = table["coverage"].mask(unknown, NOT_COLLECTED)
+    unplanned = unknown.map({True: NOT_COLLECTED, False: "none planned"})
+    rows = zip(table["nights_done"], table["nights_planned"], words, unplanned, strict=True)
+    return [f"{done}/{planned} {word}" if planned else other for done, planned, word, other in rows]
 
 
 def cell_text(value: Any, name: str) -> str:
@@ -241,22 +256,25 @@ def markdown_text(text: str) -> str:
     return escaped.replace("&", "&amp;")
 
 
-def render_markdown(table: pd.DataFrame, link_of: Callable[[str], str | None] = lambda _: None) -> str:
+def render_markdown(columns: Sequence[Told], link_of: Callable[[str], str | None] = lambda _: None) -> str:
     """Write a Markdown table for people; `link_of` says where the head of a column leads, if anywhere."""
-    columns = told_columns(table)
     links = [link_of(column.name) for column in columns]
     heads = [
         column.head if link is None else f"[{column.head}]({link})" for column, link in zip(columns, links, strict=True)
     ]
     rule = ["---:" if column.is_number else "---" for column in columns]
-    rows = zip(*(column.cells for column in columns), strict=True)
+    rows = zip(*(column.marked() for column in columns), strict=True)
     lines = [heads, rule, *([markdown_text(cell) for cell in row] for row in rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def render_text(table: pd.DataFrame, *, title: str, note: str, width: int, color: bool) -> str:
     """Write a table for a terminal of so many columns; wider where numbers would be cut."""
-    heads, rows, is_number = for_people(table)
+    columns = told_columns(table)
+    heads, is_number = [column.head for column in columns], [column.is_number for column in columns]
+    rows = list(zip(*(column.marked(" *") for column in columns), strict=True))
+    if any(any(column.is_few) for column in columns):
+        note = f"* Of fewer than {TOO_FEW}: {TOO_FEW_TO_SAY}.\n{note}"
     drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     least = 1  # what is drawn around a column: its padding and one line, and a line at the left
     for place, (head, number) in enumerate(zip(heads, is_number, strict=True)):

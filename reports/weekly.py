@@ -13,6 +13,7 @@ from reports.behind import releases_behind
 from reports.columns import FAILURES, KNOWN_FAILURES, Frames, empty
 from reports.comparisons import fisher, poisson_change
 from reports.composition import weekly_tables
+from reports.marks import is_uncollected
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
 from reports.statistics import rate_change
 from reports.tables import plain, records
@@ -51,6 +52,12 @@ class WeeklyReport:
     restated: Restated | None = None
     breaks: tuple[tuple[str, str], ...] = ()
     banner: str | None = None
+
+    @property
+    def uncollected(self) -> frozenset[str]:
+        """Its weeks of which no night was archived, and nothing is known."""
+        table = self.tables["failure-rates"]
+        return frozenset(table.loc[is_uncollected(table), "week"])
 
     @property
     def last_date(self) -> date:

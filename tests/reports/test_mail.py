@@ -57,7 +57,7 @@ def test_the_message_says_the_week_then_what_went_wrong_then_what_is_not_known()
     wrong = text.split("**What went wrong**")[1].split("**")[0].strip().splitlines()
     assert wrong == [
         "- 1 of 2 finished attempts failed.",
-        "- Failure rate 50.0 % (95 % interval 9.5 % to 90.5 %).",
+        "- Failure rate 50.0 % (95 % interval 9.5 % to 90.5 %), too few to say.",
         "- Rolled back within 7 days: 1 of 1 finished releases, so far.",
         "- 1 rollback within 7 days of this week's releases failed; the week before was not collected.",
     ]

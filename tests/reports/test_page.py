@@ -381,7 +381,7 @@ def test_what_was_not_collected_is_never_told_as_nothing():
 
     assert [word for word in ("Nothing failed", "No rollback of", "No release of", "0 of 0") if word in text] == []
     assert "no component release is known to have finished, neither in the week nor in the 4 weeks before" in text
-    assert text.count('<p class="value">?</p>') == 5
+    assert text.count('<p class="value">?</p>') == 6
 
 
 def test_without_the_drawing_libraries_the_page_says_so_and_keeps_its_tables(monkeypatch):

@@ -81,7 +81,7 @@ def figures(report, tables):
         table = page_table(report, name)
         for line in table.lines:
             for head, cell in zip(table.heads, line.cells, strict=True):
-                if head.text in heads and cell.text != "0":
+                if head.text in heads and cell.text not in ("0", "?"):
                     yield f"{name}, {head.text}: {cell.opens}", int(cell.text.replace(",", "")), cell.opens
 
 

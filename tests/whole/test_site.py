@@ -201,7 +201,7 @@ def test_the_index_tells_each_week_and_each_component(sqlite_archive_file, writt
     # Of two attempts one failed: Wilson's interval of 1 of 2 is 9.5 to 90.5 %.
     told = Page(pages["index.html"]).text
     assert "2026-W47 2026-11-16 to 11-22 too little data provisional 2" in told
-    assert "1 of 2, 50.0 % (9.5\N{EN DASH}90.5)" in told
+    assert "1 of 2, 50.0 % (9.5\N{EN DASH}90.5), too few to say" in told
     assert "1 rollback failed" in told
     assert "1 of 2" in told
     assert "api" in told
@@ -216,7 +216,8 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
     name = f"components/{hashlib.sha256(b'p' + bytes([10]) + b'api').hexdigest()[:16]}.html"
     told = Page(pages[name]).text
     assert "Component api of project p. team: (unlabelled), environment: (unlabelled), tier: (unlabelled)." in told
-    assert "2026-W47: 1 of 1 failed, 100.0 % (20.7\N{EN DASH}100.0 %)" in told
+    assert "2026-W47: 1 of 1 failed, 100.0 % (20.7\N{EN DASH}100.0 %), too few to say" in told
+    assert "Failed attempts 100.0 % 1 of 1, 95 % interval 20.7\N{EN DASH}100.0 %, too few to say" in told
     assert "probe failed 1 2026-11-16 10:00 2026-11-16 10:00 yes" in told
     assert "2026-11-16 11:00 plan 1 failed rb 2026-11-16 11:01" in told
     assert "2026-W47 2026-11-16 10:00 plan 1 1.0 failed 1 1" in told
