@@ -121,14 +121,22 @@ def _drawn(spec: str, version: str, name: str) -> str:
     names = {clip: f"{name}-clip{number}" for number, clip in enumerate(known, start=1)}
 
     def tidy(tag: re.Match[str]) -> str:
-        return _CLIP.sub(lambda clip: names[clip[0]], _NOISE.sub("", tag[0]))
+        return _LONG.sub(_rounded, _CLIP.sub(lambda clip: names[clip[0]], _NOISE.sub("", tag[0])))
 
-    return _TAG.sub(tidy, drawn)
+    # Every text says the one font; once is enough.
+    return _TAG.sub(tidy, drawn).replace(_FONT, "").replace("<svg", f"<svg{_FONT}", 1)
+
+
+def _rounded(number: re.Match[str]) -> str:
+    """Write a number of so many digits with two decimals, finer than anyone can see."""
+    return f"{round(float(number[0]), 2) + 0.0:.2f}".rstrip("0").rstrip(".")  # adding 0.0 makes a -0.0 a 0.0
 
 
 # In a picture's text every < is escaped, so that this finds its elements alone.
 _TAG = re.compile(r"<[^>]*>")
 _NOISE = re.compile(r' (?:class|role|aria-[a-z]+|pointer-events)="[^"]*"')
+_FONT = f' font-family="{FONT}"'
+_LONG = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")
 
 

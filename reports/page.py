@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -22,7 +22,7 @@ from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.marks import TOO_FEW_TO_SAY
 from reports.page_opens import HITS
 from reports.page_parts import ROOMS
-from reports.page_releases import ABOUT, packed_weeks
+from reports.page_releases import TELLING, Pack, Packer
 from reports.page_tables import page_table
 from reports.quality import CHECKS
 from reports.shown import break_sentences, has_teams
@@ -57,7 +57,9 @@ class Site:
 
 # A page stays below this; a mail server or a reader's patience ends soon after.
 MOST_BYTES = 1_450_000
-_PACKS = "<!-- packs -->\n"
+# What stands around the packed releases, at most.
+_PACK = "<!-- pack -->\n"
+_PACK_BYTES = 1_000
 
 SECTIONS = (
     Section("failures", "Failures", "failure-rate", ("release-failures",)),
@@ -84,19 +86,23 @@ def charts_of(report: WeeklyReport) -> tuple[Chart, ...]:
 def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None = None) -> str:
     """Write the page. It fetches nothing, and takes only those scripts and styles that its own policy names by hash.
 
-    What room is left under MOST_BYTES is filled with the releases behind the figures of earlier weeks.
+    What room is left under MOST_BYTES is filled with the releases behind the figures; where it does not hold all of
+    them, the tables show fewer rows.
     """
-    context = _context(report, charts, site)
+    context, packer = _context(report, charts, site), Packer(report)
+    made: list[tuple[int, str, Pack]] = []
     for room in ROOMS:
         tables = {name: page_table(report, name, room) for name in _names(report)}
         text = _templates().get_template("weekly.html.j2").render(**context, tables=tables)
-        left = MOST_BYTES - len(text.encode())
-        if left >= 0:
+        level, pack = packer.fullest(room, MOST_BYTES - _PACK_BYTES - len(text.encode()))
+        made.append((level, text, pack))
+        if level == packer.most:
             break
-    packs = packed_weeks(report, room, left)
-    lines = [f'<script type="text/plain" data-pack="{week}">{pack}</script>\n' for week, pack in packs.items()]
-    before, after = text.split(_PACKS)
-    return f"{before}{''.join(lines)}{after}"
+    level, text, pack = max(made, key=lambda one: one[0])
+    if level < 0:
+        _, text, pack = made[-1]  # not even the tables fit: the shortest, then
+    weeks = f'data-whole="{" ".join(pack.whole)}" data-part="{" ".join(pack.part)}"'
+    return text.replace(_PACK, f'<script type="text/plain" id="pack" {weeks}>{pack.text}</script>\n', 1)
 
 
 def _names(report: WeeklyReport) -> list[str]:
@@ -117,13 +123,13 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "measures": {measure.measure: measure for measure in report.verdict.measures},
         "counts": COUNTS,
         "hits": HITS,
-        "packed_about": ABOUT,
+        "telling": TELLING,
         "sections": SECTIONS,
         "wrong": WRONG,
         "breaks": break_sentences(report),
         "charts": {chart.name: chart for chart in charts},
         "stills": {chart.name: _still(chart) for chart in charts},
-        "specs": {chart.name: json.loads(chart.spec) for chart in charts},
+        "specs": _packed(json.dumps({chart.name: json.loads(chart.spec) for chart in charts}, ensure_ascii=False)),
         "definitions": DEFINITIONS,
         "named": {one.name: one for one in DEFINITIONS},
         "sql": {one.name: sql_of(one, report.window.zone.key, report.week.label) for one in DEFINITIONS},
@@ -159,10 +165,10 @@ def _still(chart: Chart) -> Markup:
     return Markup(chart.svg.replace("<svg ", '<svg aria-hidden="true" ', 1))  # noqa: S704 - drawn here, its text escaped
 
 
-@cache
-def _packed(script: str) -> str:
-    """Return a script as gzip in Base64: the drawing library is half as large so, and the page unpacks it."""
-    return base64.b64encode(gzip.compress(script.encode(), mtime=0)).decode() if script else ""
+@lru_cache(maxsize=8)
+def _packed(text: str) -> str:
+    """Return a text as gzip in Base64: the drawing library is half as large so, and the page unpacks it."""
+    return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), mtime=0)).decode() if text else ""
 
 
 @cache

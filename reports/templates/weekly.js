@@ -49,27 +49,34 @@
     });
   }
 
-  // --- the releases that the page holds beside its list, a pack a week ---
+  // --- the releases that the page holds beside its list, packed ---
   const list = one("#table-releases");
   const THIS = list.dataset.week, WEEKS = list.dataset.weeks.split(" ");
-  const COUNTS = list.dataset.counts.split(" "), ABOUT = list.dataset.about.split(" ");
+  const COUNTS = list.dataset.counts.split(" "), TELLING = list.dataset.telling.split(" ");
   const MOST_ROWS = 500;
-  const packs = new Map(window.DecompressionStream ? all("script[data-pack]").map((pack) => [pack.dataset.pack, pack.textContent]) : []);
+  const pack = window.DecompressionStream && one("#pack").textContent ? one("#pack") : null;
+  const WHOLE = pack ? pack.dataset.whole.split(" ") : [], PART = pack ? pack.dataset.part.split(" ") : [];
   const unzip = (packed) => {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
     return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   };
-  const unpacked = new Map();
-  const releasesOf = async (week) => {
-    if (!packs.get(week)) return [];
-    const { words, columns } = JSON.parse(await unzip(packs.get(week)));
-    const told = columns.slice(0, -ABOUT.length), asked = columns.slice(-ABOUT.length);
-    return told[0].map((_, place) => {
-      const about = { week };
-      ABOUT.forEach((key, number) => { about[key] = words[asked[number][place]]; });
-      return { about, cells: told.map((column) => words[column[place]]) };
+  const minute = (count) => new Date(count * 60000).toISOString().slice(0, 16).replace("T", " ");
+  const readPack = async () => {
+    const { groups, started, ended, cells } = JSON.parse(await unzip(pack.textContent));
+    let start = 0;
+    return started.map((later, number) => {
+      const release = { about: {}, cells: [] };
+      for (const { keys, words, places } of groups)
+        keys.forEach((key, place) => { (typeof key === "number" ? release.cells : release.about)[key] = words[places[number]][place]; });
+      start += later;
+      release.cells[cells[0]] = minute(start);
+      release.cells[cells[1]] = ended[number] === null ? "–" : minute(start + ended[number]);
+      return release;
     });
   };
+  let unpacked;
+  // Of some weeks the page has only what did not simply succeed.
+  const hasAll = (week, filter) => WHOLE.includes(week) || (PART.includes(week) && (TELLING.includes(filter.get("is")) || !!filter.get("template")));
   const rowOf = ({ cells }) => {
     const row = document.createElement("tr");
     row.className = "packed";
@@ -124,17 +131,16 @@
     const mine = ++turn, weeks = weeksOf(filter), active = KEYS.filter((key) => filter.get(key));
     if (document.activeElement !== text) text.value = filter.get("q") || filter.get("component") || "";
     choice.value = filter.get("is") || "";
-    let found = [];
-    const wanted = active.length ? weeks.filter((week) => packs.has(week)) : [];
-    if (wanted.length) {
-      for (const week of wanted) if (!unpacked.has(week)) unpacked.set(week, releasesOf(week));
-      const releases = await Promise.all(wanted.map((week) => unpacked.get(week)));
-      if (mine !== turn) return; // another filter has come meanwhile
-      found = releases.flat().filter(({ about }) => holds(about, filter));
-    }
     for (const row of all("tr.packed", list)) row.remove();
     for (const row of all("tbody tr[data-component], tbody tr[data-plan]"))
       row.hidden = !holds(row.dataset, filter) || (row.dataset.is !== undefined && !weeks.includes(THIS));
+    let found = [];
+    if (active.length && pack) {
+      unpacked ??= readPack();
+      const releases = await unpacked;
+      if (mine !== turn) return; // another filter has come meanwhile
+      found = releases.filter(({ about }) => weeks.includes(about.week) && holds(about, filter));
+    }
     const listed = all("tbody tr[data-is]", list), shown = listed.filter((row) => !row.hidden).length + found.length;
     list.tBodies[0].append(...found.slice(0, MOST_ROWS).map(rowOf));
     for (const row of all("tr.nothing", list)) row.hidden = active.length > 0;
@@ -142,16 +148,16 @@
     caption.textContent = isThis ? captionOf : `Component releases of ${weeks.length === 1 ? weeks[0] : `${weeks.length} weeks, ${weeks[0]} to ${weeks.at(-1)}`}`;
     const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
     const cut = found.length > MOST_ROWS ? `, of which the list shows ${shown - found.length + MOST_ROWS}` : "";
-    const total = Number(list.dataset.total), isPart = listed.length < total && !packs.has(THIS);
+    const total = Number(list.dataset.total), isPart = listed.length < total && !hasAll(THIS, filter);
     const left = isPart ? `, of the ${listed.length} that this file has` : "";
     // What is in no pack, and not in the list either, is told with the way to it.
-    const lacking = active.length ? weeks.filter((week) => week !== THIS && !packs.has(week)) : [];
-    const count = lacking.length === 0 ? `${shown}` : lacking.length < weeks.length ? `in this file ${shown}` : "not in this file, their";
+    const lacking = active.length ? weeks.filter((week) => week !== THIS && !hasAll(week, filter)) : [];
+    const count = lacking.length === 0 ? `${shown}` : `in this file ${shown}`;
     said.textContent = !active.length
       ? `${total} releases${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
       : `${told}: ${count}${isThis ? ` of ${total} releases${left}` : shown === 1 ? " release" : " releases"}${cut}`;
     missing.hidden = !lacking.length;
-    missing.textContent = lacking.length ? `Not in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
+    missing.textContent = lacking.length ? `Not all in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
     // A figure leads to the list itself, past the chart of this week's releases.
     const target = goes && anchor && (anchor === "releases" && active.length ? list.parentElement : document.getElementById(anchor));
     if (target) { target.scrollIntoView(); target.focus({ preventScroll: true }); }
@@ -197,7 +203,7 @@
     script.textContent = await unzip(one("#drawing").textContent);
     document.head.append(script);
   };
-  const specs = JSON.parse(specifications.textContent);
+  let specs;
   const tip = document.createElement("div");
   tip.id = "tip";
   tip.hidden = true;
@@ -246,5 +252,8 @@
     clearTimeout(waiting);
     waiting = setTimeout(drawAll, 200);
   });
-  unpack().then(drawAll);
+  unpack().then(async () => {
+    specs = JSON.parse(await unzip(specifications.textContent));
+    await drawAll();
+  });
 })();

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
 from hostile import HOSTILE
-from report_builders import UTC_ZONE, attempt, failure, failures, frames, night, rollback
+from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, night, rollback
 
 from reports.page import charts_of, render_page
 from reports.weekly import weekly_report
@@ -45,6 +45,25 @@ def ordinary():
     ]
     said = [failure("exit code 1", component_id="svc-000"), failure("image not found: v1", kind="rollback", job_id="r")]
     return page_of(*_times(6, 12, 10), rollbacks=undone, said=said)
+
+
+@cache
+def half_a_year():
+    """Return the page of 26 weeks of 800 releases, in plans of 10; each has a version of its own."""
+    return page_of(
+        *(
+            attempt(
+                "failed" if number % 17 == 0 else "succeeded",
+                str(at(f"{MONDAY} 00:00") - timedelta(weeks=week) + timedelta(minutes=12 * number))[:16],
+                plan_id=f"{week:03}-{number // 10:03}",
+                component_id=f"svc-{number % 200:03}",
+                version=f"2026.{(week * 800 + number) * 7_919 % 100_003}",
+                batch=1 + number % 10 // 3,
+            )
+            for week in range(26)
+            for number in range(800)
+        )
+    )
 
 
 @cache

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import re
+import uuid
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -172,26 +173,34 @@ def test_the_row_and_the_head_of_a_figure_say_together_what_it_opens():
 
 
 def unpacked(text):
-    """Return by week the releases that a page holds beside its list, their cells and what they are about."""
-    packs = re.findall('<script type="text/plain" data-pack="([^"]*)">([^<]*)</script>', text)
-    weeks = {}
-    for week, pack in packs:
-        told = json.loads(gzip.decompress(base64.b64decode(pack))) if pack else {"words": [], "columns": []}
-        weeks[week] = list(
-            zip(*([told["words"][place] for place in column] for column in told["columns"]), strict=True)
-        )
-    return weeks
+    """Return the releases that a page holds beside its list, by what their columns and the filter call them.
+
+    And its weeks of which it has all, and those of which it has some.
+    """
+    whole, part, pack = re.search('id="pack" data-whole="([^"]*)" data-part="([^"]*)">([^<]*)</script>', text).groups()
+    told = json.loads(gzip.decompress(base64.b64decode(pack)))
+    releases, start = [], 0
+    for number, later in enumerate(told["started"]):
+        release, start = {}, start + later
+        for group in told["groups"]:
+            release |= dict(zip(group["keys"], group["words"][group["places"][number]], strict=True))
+        ends = told["ended"][number]
+        minutes = dict(zip(told["cells"], [start, None if ends is None else start + ends], strict=True))
+        releases.append(release | minutes)
+    return releases, whole.split(), part.split()
 
 
 def test_the_releases_of_the_weeks_before_travel_in_the_page():
     text = page_of(attempt(), *[attempt("failed", plan_id=f"old{n}", start="2026-11-09 10:00") for n in range(3)])
 
-    packs = unpacked(text)
+    releases, whole, part = unpacked(text)
 
-    assert len(packs) == 26
-    assert {week: len(rows) for week, rows in packs.items() if rows} == {"2026-W46": 3}
-    assert [row[:4] for row in packs["2026-W46"]] == [("2026-11-09 10:00", "api", "1.0", "failed")] * 3
-    bits = int(packs["2026-W46"][0][-1])
+    assert (len(whole), part) == (26, [])
+    assert [release["week"] for release in releases] == ["2026-W46"] * 3
+    assert {(release[1], release[2], release[3]) for release in releases} == {("api", "1.0", "failed")}
+    began = at("2026-11-09 10:00").timestamp() / 60
+    assert {(release[0], release[8]) for release in releases} == {(began, began + 1)}
+    bits = int(releases[0]["is"])
     assert [name for place, name in enumerate(COUNTS) if bits >> place & 1] == [
         *("failed", "change-failure", "change-failure-7", "finished", "recovered", "tried-finished", "tried-failed"),
         *("timed", "at-risk", "surfaced"),
@@ -201,23 +210,69 @@ def test_the_releases_of_the_weeks_before_travel_in_the_page():
 def test_what_the_list_has_no_room_for_travels_beside_it():
     text = page_of(*[attempt(plan_id=f"plan{number}") for number in range(ROOMS[0].releases + 7)])
 
-    assert len(unpacked(text)["2026-W47"]) == 7
+    assert [release["week"] for release in unpacked(text)[0]] == ["2026-W47"] * 7
 
 
-def test_weeks_for_which_there_is_no_room_are_left_to_the_archive(monkeypatch):
+def test_of_weeks_for_which_there_is_no_room_what_did_not_simply_succeed_is_kept(monkeypatch):
+    """The version is what no packing makes small: one release of each is a hash."""
     report = report_of(
-        attempt(),
-        attempt(plan_id="young", start="2026-11-09 10:00"),
-        *[attempt(plan_id=f"{number:032x}", version=str(number), start="2026-11-02 10:00") for number in range(99)],
+        *[
+            attempt(
+                "failed" if number == 0 else "succeeded",
+                f"{day} 10:00",
+                plan_id=f"{day}{number}",
+                version=hashlib.md5(f"{day}{number}".encode()).hexdigest(),  # noqa: S324 - as versions look
+            )
+            for day in ("2026-11-16", "2026-11-09", "2026-11-02")
+            for number in range(400)
+        ]
     )
     monkeypatch.setattr(page, "MOST_BYTES", 0)
     without = len(render_page(report, ()).encode())
-    monkeypatch.setattr(page, "MOST_BYTES", without + 1000)
+    monkeypatch.setattr(page, "MOST_BYTES", without + 30_000)
 
     text = render_page(report, ())
 
-    assert list(unpacked(text)) == ["2026-W47", "2026-W46"]
+    releases, whole, part = unpacked(text)
+    assert (whole, part[:1], len(part)) == (["2026-W47", "2026-W46"], ["2026-W45"], 24)
+    assert [release[3] for release in releases if release["week"] == "2026-W45"] == ["failed"]
+    assert sum(release["week"] == "2026-W46" for release in releases) == 400
     assert len(text.encode()) < page.MOST_BYTES
+
+
+@cache
+def half_a_year():
+    """Return the page of 26 weeks of 800 releases each, in plans of 10, whose versions are all different."""
+    attempts = [
+        attempt(
+            "failed" if number % 17 == 0 else "succeeded",
+            str(at("2026-11-16 00:00") - timedelta(weeks=week) + timedelta(minutes=12 * number))[:16],
+            plan_id=str(uuid.UUID(int=hash_of_number(week * 80 + number // 10))),
+            component_id=str(uuid.UUID(int=hash_of_number(number % 200))),
+            component=f"component-{number % 200}",
+            project_id=f"{hash_of_number(0):032x}",
+            version=f"2026.{week:02}.{hash_of_number(week * 800 + number) % 100_000}",
+            seconds=60.0 + hash_of_number(number) % 900,
+            batch=1 + number % 10 // 3,
+        )
+        for week in range(26)
+        for number in range(800)
+    ]
+    return page_of(*attempts)
+
+
+def hash_of_number(number):
+    return int.from_bytes(hashlib.sha256(str(number).encode()).digest()[:16])
+
+
+def test_half_a_year_of_eight_hundred_releases_a_week_travels_whole_in_the_page():
+    text = half_a_year()
+
+    releases, whole, part = unpacked(text)
+
+    assert (len(whole), part) == (26, [])
+    assert len(releases) == 26 * 800 - text.count("data-is=")
+    assert len(text.encode()) < MOST_BYTES
 
 
 def test_every_head_that_is_a_figure_leads_to_its_definition_and_that_to_its_sql():
@@ -413,7 +468,8 @@ def test_a_chart_is_one_definition_for_the_picture_and_for_the_page():
     charts = charts_of(report)
     text = render_page(report, charts)
 
-    embedded = json.loads(next(words for kind, words in Parsed(text).scripts if kind == "application/json"))
+    packed = re.search('<script type="text/plain" id="specifications">([^<]*)', text)[1]
+    embedded = json.loads(gzip.decompress(base64.b64decode(packed)))
     assert embedded == {chart.name: json.loads(chart.spec) for chart in charts}
     assert all(chart.svg.startswith("<svg") for chart in charts)
 
