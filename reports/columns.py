@@ -107,6 +107,20 @@ FAILURES: Contract = {
 # A row is one night that fell due for one project.
 NIGHTS: Contract = {"project_id": "str", "night_date": "datetime64[s]", "state": "str"}
 
+# A row is one night that fell due for one project, with the run that served it.
+NIGHT_RUNS: Contract = {
+    "night_date": "datetime64[s]",
+    "project_id": "str",
+    "state": "str",
+    "run_id": "str",
+    "outcome": "str",
+    "started_at": INSTANT,
+    "ended_at": INSTANT,
+    "plans_listed": "Int64",
+    "plans_fetched": "Int64",
+    "plans_failed": "Int64",
+}
+
 # A row is one project that was looked at, and when the newest run ended that did.
 LOOKS: Contract = {"project_id": "str", "ended_at": INSTANT}
 

@@ -223,6 +223,33 @@ _COVERAGE = """SELECT sum(nights_planned) AS nights_planned, sum(nights_done) AS
   sum(nights_partial) AS nights_partial, sum(nights_missed) AS nights_missed
 FROM coverage WHERE time_zone = :time_zone AND week = :week"""
 
+_MONDAY_AFTER = {"sqlite": "date(w.week_start_date, '+7 days')", "postgresql": "w.week_start_date + 7"}
+_KNOWN_FAILURES = """WITH served AS (
+  SELECT r.run_id, r.project_id, r.night_date,
+    row_number() OVER (PARTITION BY r.project_id, r.night_date ORDER BY r.started_at DESC) AS latest
+  FROM runs AS r
+  JOIN weeks AS w ON w.time_zone = :time_zone AND w.week = :week AND r.night_date <= {monday_after}
+  WHERE r.kind IN ('scheduled', 'manual') AND r.outcome IN ('complete', 'partial')
+), counted AS (
+  SELECT run_id, project_id, night_date,
+    row_number() OVER (PARTITION BY project_id ORDER BY night_date DESC) AS back
+  FROM served WHERE latest = 1
+), failed AS (
+  SELECT n.project_id, n.night_date, n.back, f.plan_id, f.stage, f.error_code, f.message
+  FROM counted AS n JOIN fetch_failures AS f ON f.run_id = n.run_id
+  WHERE f.plan_id IS NOT NULL AND f.stage <> 'not_tried'
+), alike AS (
+  SELECT newest.project_id, newest.plan_id, newest.stage, newest.error_code, newest.message, f.night_date, f.back,
+    row_number() OVER (PARTITION BY newest.project_id, newest.plan_id ORDER BY f.back) AS place
+  FROM failed AS newest JOIN failed AS f
+    ON f.project_id = newest.project_id AND f.plan_id = newest.plan_id AND f.stage = newest.stage
+      AND (f.error_code = newest.error_code OR f.error_code IS NULL AND newest.error_code IS NULL)
+  WHERE newest.back = 1
+)
+SELECT project_id, plan_id, stage, error_code, min(night_date) AS since_night, count(*) AS nights_count, message
+FROM alike WHERE back = place GROUP BY project_id, plan_id, stage, error_code, message
+HAVING count(*) >= 3 ORDER BY project_id, plan_id"""
+
 _QUALITY = """SELECT project_id, nights_missed, nights_partial
 FROM coverage WHERE time_zone = :time_zone AND week = :week ORDER BY project_id"""
 
@@ -246,5 +273,8 @@ SQL: Mapping[str, Mapping[str, str]] = {
     "flagged-components": _everywhere(_FLAGGED),
     "failures": _everywhere(_FAILURES),
     "coverage": _everywhere(_COVERAGE),
+    "known-failures": {
+        name: _KNOWN_FAILURES.format(monday_after=monday_after) for name, monday_after in _MONDAY_AFTER.items()
+    },
     "quality": _everywhere(_QUALITY),
 }

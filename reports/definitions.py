@@ -287,8 +287,23 @@ DEFINITIONS: tuple[Definition, ...] = (
         numerator="Planned nights of the week that a complete run served (nights done).",
         denominator="Nights that fell due in the week (nights planned), of all projects in question.",
         unit="count; word",
-        columns=dict.fromkeys(_BY_WEEK, ("nights_planned", "nights_done", "coverage")),
+        columns={
+            **dict.fromkeys(_BY_WEEK, ("nights_planned", "nights_done", "coverage")),
+            "nights": ("night_date", "state", "run_id", "plans_listed", "plans_fetched", "plans_failed"),
+        },
         see=("quality",),
+    ),
+    Definition(
+        name="known-failures",
+        version=1,
+        title="Known failures",
+        text="Plans that the newest night up to the one that ends the week could not archive, and that failed alike, "
+        "with the same stage and error code, in at least three nights in a row up to it. A night is told by the last "
+        "run that served it, in full or in part; one without such a run is passed over, and a plan that a run did not "
+        "get to has not failed. What they did since is missing from every other figure.",
+        unit="count of nights, by plan",
+        columns={"known-failures": ("stage", "error_code", "since_night", "nights_count", "message")},
+        see=("coverage", "quality"),
     ),
     Definition(
         name="quality",

@@ -19,6 +19,7 @@ from reports.columns import Frames
 from reports.definitions import DEFINITION_VERSIONS
 from reports.frames import frames_of
 from reports.messages import load_failures
+from reports.night_frames import load_night_runs
 from reports.reading import Reading, opened, reading
 from reports.render import render_json_file
 from reports.restated import Baseline
@@ -60,6 +61,7 @@ def weekly_of(
         zone,
         recheck_days=settings.recheck_days,
         failures=failures,
+        night_runs=load_night_runs(now),
         known_failures=now.known_failures(monday + timedelta(days=7)),  # the night after Sunday ends the week
         baseline=baseline,
         issued=versions,

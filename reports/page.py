@@ -72,6 +72,7 @@ SECTIONS = (
     Section("weeks", "Week by week", "", ("failure-rates", "rollbacks", "batch-timing")),
 )
 WRONG = ("rollback-failures", "failures", "flagged-components")
+NIGHTS = ("coverage-by-project", "known-failures", "nights")
 
 
 def charts_of(report: WeeklyReport) -> tuple[Chart, ...]:
@@ -107,7 +108,7 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None
 
 def _names(report: WeeklyReport) -> list[str]:
     """Name the tables that the page shows; by team only where there is a team."""
-    names = {name for section in SECTIONS for name in section.tables} | {*WRONG, "verdict", "coverage-by-project"}
+    names = {name for section in SECTIONS for name in section.tables} | {*WRONG, *NIGHTS, "verdict"}
     names -= set() if has_teams(report) else {"delivery-by-team"}
     return sorted(names if report.restated is None else names | {"restated-figures", "restated-facts"})
 
@@ -126,6 +127,7 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "telling": TELLING,
         "sections": SECTIONS,
         "wrong": WRONG,
+        "nights": NIGHTS,
         "breaks": break_sentences(report),
         "charts": {chart.name: chart for chart in charts},
         "stills": {chart.name: _still(chart) for chart in charts},

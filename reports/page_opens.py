@@ -74,6 +74,8 @@ _COUNTS: Mapping[str, Mapping[str, str]] = {
     "release-rollbacks": _RELEASES | {"rolled_back": "rolled-back-7"},
     "releases": {},
     "coverage-by-project": {},
+    "nights": {},
+    "known-failures": {},
 }
 # The verdict counts within so many days of a release's end: by measure, its hits.
 HITS = {"change_failure_rate": "change-failure-7", "rollback_rate": "rolled-back-7"}
@@ -93,7 +95,7 @@ ALL_WEEKS, NONE = "all", "-"
 
 def row_filter(table: str, row: Mapping[str, Any], week: str) -> Filter:
     """Return what every figure of a row is about. Without a week it is this one, `week`."""
-    if table == "releases":
+    if table in ("releases", "nights", "known-failures"):
         return {}
     columns = {key: column for key, column in _PLACES.items() if column in row}
     if table == "slowest-components":
@@ -109,6 +111,8 @@ def cell_filter(table: str, column: str, row: Mapping[str, Any], before: Iterabl
 
     `before` are the weeks that a figure of `…_before` is over.
     """
+    if column == "nights_planned":
+        return {"week": row.get("week", week)}  # the nights, not the releases
     of_component = {"component": key_of(row["component_id"])} if table == "slowest-components" else {}
     if column in ("component", "batch", "batch_rank", "team") and table != "releases":
         return of_component if column == "component" else {}

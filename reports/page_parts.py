@@ -113,6 +113,11 @@ def kept_rows(name: str, table: pd.DataFrame, room: Room) -> pd.DataFrame:
         return table[table["is_flagged"]].head(room.rows)
     if name in _BY_WEEK:
         return table.iloc[::-1]
+    if name == "nights" and len(table) > room.rows:
+        # Of too many nights those of this week and those that were missed say most.
+        is_dull = (table["week"] != table["week"].max()) & (table["state"] == "done")
+        chosen = is_dull.sort_values(kind="stable").head(room.rows).index
+        return table[table.index.isin(chosen)]
     if name == "releases":
         if len(table) <= room.releases:
             return table
@@ -129,6 +134,8 @@ def more_words(name: str, shown: int, count: int) -> str:
         )
     if name == "releases":
         return f"{shown:,} of {count:,} releases: what did not simply succeed comes first. All are in the CSV file."
+    if name == "nights":
+        return f"{shown:,} of {count:,} nights: those missed come before those done. All are in the CSV file."
     return f"The first {shown:,} of {count:,}; all are in the CSV file."
 
 
@@ -140,6 +147,11 @@ def readable_columns(name: str, table: pd.DataFrame) -> pd.DataFrame:
             table = table.assign(**{column: pd.Series(map(_cut, table[column]), index=table.index, dtype="str")})
     if name == "flagged-components":
         table = table.drop(columns=["is_flagged", "is_too_few"])
+    if name == "nights":
+        first = ["night_date", "state", "outcome"]
+        return table[[*first, *table.columns.drop(["week", *first])]]
+    if name == "known-failures":
+        return table[["plan_id", "project_id", "nights_count", "since_night", "stage", "error_code", "message"]]
     if name == "failures":
         return table[["template", *table.columns.drop(["template", "template_id"]), "template_id"]]
     if name == "rollback-failures":
@@ -210,4 +222,6 @@ _NOTHING = {
     "failure-rates-by-component": "No attempt of this week is known.",
     "batch-timing-by-batch": "No batch of this week finished.",
     "releases": "No release of this week is known.",
+    "nights": "No night fell due in these weeks.",
+    "known-failures": "No plan failed so.",
 }

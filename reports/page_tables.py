@@ -7,7 +7,7 @@ from typing import Any
 
 from reports.definitions import Definition
 from reports.flagged import BASELINE_WEEKS
-from reports.marks import UNKNOWN
+from reports.marks import NOT_COLLECTED, UNKNOWN
 from reports.page_opens import Filter, cell_filter, key_of, query, row_filter
 from reports.page_parts import ROOMS, Room, shown_table
 from reports.tables import NOTHING, Told, clean, records
@@ -31,7 +31,8 @@ class Head:
 class Cell:
     """One cell: its words, the whole of them where they are cut short, and what it opens (None: nothing).
 
-    `own` is that where it isn't its row's and its head's filter put together. `is_few`: a rate that is too few to say.
+    `own` is that where it isn't its row's and its head's filter put together, `leads` the place of what is opened.
+    `is_few`: a rate that is too few to say.
     """
 
     text: str
@@ -39,6 +40,7 @@ class Cell:
     opens: str | None = None
     own: str | None = None
     is_few: bool = False
+    leads: str = "releases"
 
 
 @dataclass(frozen=True)
@@ -107,15 +109,18 @@ def _line(
     for (text, few), more, head in zip(words, of_cells, heads, strict=True):
         shown = text if head.text in _LONG_TEXTS else shortened(text)
         tip = text if room.has_tips and len(shown) < len(text) <= TIP_LENGTH else None
-        if more is None or text in {NOTHING, UNKNOWN, "0"}:
+        if more is None or text in _OPEN_NOTHING:
             cells.append(Cell(shown, tip, is_few=few))
         else:
             opens = query(about, more)
-            cells.append(Cell(shown, tip, opens, None if query(more) == head.opens else opens, few))
+            own = None if query(more) == head.opens else opens
+            cells.append(Cell(shown, tip, opens, own, few, _LEADS.get(head.text, "releases")))
     return Line(tuple(cells), query(about), "week" not in about, _about(name, row))
 
 
 _LONG_TEXTS = {"message", "template"}
+_OPEN_NOTHING = {NOTHING, UNKNOWN, "0", "none planned", NOT_COLLECTED}
+_LEADS = {"nights": "nights"}
 
 
 def shortened(text: str) -> str:
@@ -152,6 +157,8 @@ def _about(name: str, row: Mapping[str, Any]) -> dict[str, str]:
     if name == "releases":
         return about_release(row)
     columns = {"component": "component_id", "plan": "plan_id"}
+    if name == "nights":
+        return {"week": row["week"], "project": key_of(row["project_id"])}
     about = {key: key_of(row[column]) for key, column in columns.items() if row.get(column) is not None}
     return about | _name(row)
 

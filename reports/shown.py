@@ -32,6 +32,8 @@ CAPTIONS: Mapping[str, str] = {
     "flaky-components": "Components that failed and then succeeded unchanged, over the weeks",
     "releases": "This week's component releases",
     "coverage-by-project": "Nights archived by project, this week",
+    "known-failures": "Plans that could not be archived, alike in three nights or more",
+    "nights": "Nights that fell due, and the runs that served them, the latest first",
 }
 RESTATED_CAPTIONS: Mapping[str, str] = {
     "restated-figures": "Figures that are told otherwise now",

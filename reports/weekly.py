@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.banner import banner
 from reports.behind import releases_behind
-from reports.columns import FAILURES, KNOWN_FAILURES, Frames, empty
+from reports.columns import FAILURES, KNOWN_FAILURES, NIGHT_RUNS, Frames, empty
 from reports.comparisons import fisher, poisson_change
 from reports.composition import weekly_tables
 from reports.marks import is_uncollected
@@ -78,11 +78,12 @@ def weekly_report(
     recheck_days: int,
     failures: pd.DataFrame | None = None,
     known_failures: pd.DataFrame | None = None,
+    night_runs: pd.DataFrame | None = None,
     baseline: Baseline | None = None,
     issued: Mapping[str, Mapping[str, int]] | None = None,
 ) -> WeeklyReport:
     """Make the report of the week that begins on `monday` from the frames of its weeks, FAILURES of all history,
-    and the KNOWN_FAILURES of the night that ends it.
+    the KNOWN_FAILURES of the night that ends it, and the NIGHT_RUNS.
 
     `baseline` is the issued report to compare it with, `issued` the definition versions of those on its weeks.
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
@@ -94,6 +95,7 @@ def weekly_report(
     failures = empty(FAILURES) if failures is None else failures
     tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
     tables["known-failures"] = empty(KNOWN_FAILURES) if known_failures is None else known_failures
+    tables["nights"] = _nights(empty(NIGHT_RUNS) if night_runs is None else night_runs, window)
     headline = _headline(tables)
     above = banner(window.weeks[-1], as_of, frames.looked_at, _projects_of(tables["coverage-by-project"]))
     sentences = _sentences(headline, is_over=above is None) | {"verdict": judged.sentence}
@@ -120,6 +122,15 @@ def weekly_report(
         breaks=definition_breaks(issued or {}, window),
         banner=above,
     )
+
+
+def _nights(night_runs: pd.DataFrame, window: Window) -> pd.DataFrame:
+    """Return the nights of the window's weeks, the latest first."""
+    nights = night_runs.assign(week=night_runs["night_date"].dt.strftime("%G-W%V").astype("str"))
+    nights = nights[nights["week"].isin([week.label for week in window.weeks])]
+    nights = nights.sort_values(["night_date", "project_id"], ascending=[False, True], ignore_index=True)
+    dates = nights["night_date"].dt.strftime("%Y-%m-%d").astype("str")
+    return nights.assign(night_date=dates)[["week", *night_runs.columns]]
 
 
 def _projects_of(coverage: pd.DataFrame) -> list[str]:

@@ -134,6 +134,8 @@
     for (const row of all("tr.packed", list)) row.remove();
     for (const row of all("tbody tr[data-component], tbody tr[data-plan]"))
       row.hidden = !holds(row.dataset, filter) || (row.dataset.is !== undefined && !weeks.includes(THIS));
+    for (const row of all("#table-nights tbody tr[data-week]"))
+      row.hidden = (filter.get("week") && !weeks.includes(row.dataset.week)) || (filter.get("project") && filter.get("project") !== row.dataset.project);
     let found = [];
     if (active.length && pack) {
       unpacked ??= readPack();
@@ -188,7 +190,8 @@
     if (!link) return;
     event.preventDefault();
     const query = opens(link);
-    const wanted = query === undefined ? write(link.hash.slice(1), parse().filter) : write("releases", new URLSearchParams(query));
+    const anchor = query === undefined || link.hash === "#nights" ? link.hash.slice(1) : "releases";
+    const wanted = write(anchor, query === undefined ? parse().filter : new URLSearchParams(query));
     if (wanted === location.hash) apply(true); else location.hash = wanted;
   });
   addEventListener("hashchange", () => apply(true));

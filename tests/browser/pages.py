@@ -3,9 +3,11 @@
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 
+import pandas as pd
 from hostile import HOSTILE
 from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, night, rollback
 
+from reports.columns import NIGHT_RUNS, conform
 from reports.page import charts_of, render_page
 from reports.weekly import weekly_report
 
@@ -45,6 +47,19 @@ def ordinary():
     ]
     said = [failure("exit code 1", component_id="svc-000"), failure("image not found: v1", kind="rollback", job_id="r")]
     return page_of(*_times(6, 12, 10), rollbacks=undone, said=said)
+
+
+@cache
+def of_missed_nights():
+    """Return a page of two weeks of nights, of the first of which two were missed."""
+    days = [MONDAY + timedelta(days=day) for day in range(-7, 7)]
+    states = ["missed" if number in (2, 4) else "done" for number in range(14)]
+    nights = [night(str(day), state) for day, state in zip(days, states, strict=True)]
+    columns = {"night_date": days, "state": states, "project_id": "p", "run_id": "r"}
+    runs = conform(pd.DataFrame(columns).reindex(columns=list(NIGHT_RUNS)), NIGHT_RUNS)
+    archive = frames([attempt(), attempt(start="2026-11-09 10:00")], nights=nights)
+    report = weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14, night_runs=runs)
+    return render_page(report, charts_of(report))
 
 
 @cache

@@ -173,6 +173,19 @@ def test_the_policy_lets_the_page_s_own_style_count_and_no_other(open_page):
     assert any("style" in complaint for complaint in seen.complaints)
 
 
+def test_a_cell_of_nights_goes_to_the_nights_of_its_week_and_their_runs(open_page):
+    seen = open_page(pages.of_missed_nights())
+    row = seen.page.locator("#table-failure-rates tbody tr", has_text="2026-W46")
+
+    row.locator("a", has_text="5/7").click()
+
+    seen.settle()
+    assert seen.page.evaluate("location.hash") == "#nights&week=2026-W46"
+    assert seen.rows("nights") == [f"2026-11-{day:02}" for day in range(15, 8, -1)]
+    assert seen.column("nights", 2).count("missed") == 2
+    assert seen.page.evaluate("document.activeElement.id") == "nights"
+
+
 def test_a_click_on_a_figure_goes_to_the_list_and_filters_it(open_page):
     seen = open_page(pages.ordinary())
 

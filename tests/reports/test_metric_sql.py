@@ -1,7 +1,7 @@
 """The SQL of each definition against the report's own figures, over random archives, on both databases."""
 
 from dataclasses import asdict
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,6 +9,7 @@ from random_archives import random_archive
 from report_builders import run, save
 from sqlalchemy import text
 
+from archiver import schema
 from archiver.failures import write_all_failures
 from archiver.ledger import write_weeks
 from archiver.viewing import refresh_views
@@ -80,10 +81,34 @@ def told(request, _archive_rows):
     ]
     save(engine, **_archive_rows, runs=runs)
     with engine.begin() as connection:
+        write_known_failures(connection)
         write_all_failures(connection)
         write_weeks(connection, [ZONE], noons[-1])
         refresh_views(connection, "public")
     return Told(engine, ZONE)
+
+
+def write_known_failures(connection):
+    """Write four nights up to the Monday after the week, and what failed in each.
+
+    The second was served twice: in the run that ended later, `fresh` did not fail. The last night is after the week.
+    """
+    nights = {
+        "1": ("2026-11-05", {"always": None, "changed": "403", "fresh": "403", "late": "403"}),
+        "2a": ("2026-11-06", {"always": None, "changed": "403", "fresh": "403", "late": "403"}),
+        "2b": ("2026-11-06", {"always": None, "changed": "403", "late": "403"}),
+        "3": ("2026-11-08", {"always": None, "changed": "500", "fresh": "403", "late": "403"}),
+        "4": ("2026-11-09", {"always": None, "changed": "500", "fresh": "403"}),
+        "5": ("2026-11-10", {"late": "403"}),
+    }
+    for number, (name, (day, failed)) in enumerate(nights.items()):
+        started = datetime.combine(date.fromisoformat(day), time(2 + number), UTC)
+        served = {"night_date": date.fromisoformat(day), "outcome": "partial", "started_at": started}
+        connection.execute(schema.runs.insert(), run("p1", run_id=f"night-{name}") | served | {"ended_at": started})
+        for plan, code in failed.items():
+            failure = {"fetch_failure_key": f"{name}-{plan}", "run_id": f"night-{name}", "project_id": "p1"}
+            failure |= {"plan_id": plan, "stage": "deploy_info", "error_code": code, "message": f"{plan} {code}"}
+            connection.execute(schema.fetch_failures.insert(), failure | {"failed_at": started})
 
 
 def assert_same(found, expected):
@@ -189,6 +214,15 @@ def test_failures_and_failed_rollbacks_are_those_of_the_report(told):
         assert_same(row, wanted)
     assert {row["is_new"] for row in found} == {0, 1}
     assert sorted(map(job, told.sql("rollback-failures"))) == sorted(map(job, listed)) != []
+
+
+def test_known_failures_are_those_of_the_report(told):
+    with reading(told.engine) as archive:
+        table = archive.known_failures(MONDAY + timedelta(days=7))
+
+    found = [row | {"since_night": str(row["since_night"])} for row in told.sql("known-failures")]
+    assert [(row["plan_id"], row["since_night"], row["nights_count"]) for row in found] == [("always", "2026-11-05", 4)]
+    assert found == records(table)
 
 
 def test_every_definition_has_sql_that_gives_rows(told):
