@@ -52,19 +52,37 @@ def shown_table(report: WeeklyReport, name: str, room: Room) -> Shown:
     source = part.source if part else name
     whole = releases_of(report) if name == "releases" else report.tables[source]
     kept = kept_rows(name, whole, room)
+    more = "" if len(kept) == len(whole) else more_words(name, len(kept), len(whole))
+    spans = _unplanned_spans(report, kept) if name in _BY_WEEK else {}
+    kept = kept.drop(index=[index for span in spans.values() for index in span[1:]])
     table = (part.columns(kept) if part else readable_columns(name, kept)).reset_index(drop=True)
     renamed = part.renamed if part else {}
     # A table may count nothing of a week of which something is known.
     is_by_week = "week" in table and "coverage" in table
     columns = told_columns(table, table["week"].isin(report.uncollected) if is_by_week else None)
+    ends = {whole["week"][span[0]]: whole["week"][span[-1]] for span in spans.values()}
+    columns = [
+        replace(column, cells=tuple(f"{ends[week]} to {week}" if week in ends else week for week in column.cells))
+        if column.name == "week"
+        else column
+        for column in columns
+    ]
     return Shown(
         rows=kept,
         columns=tuple(_without_unknown(report, columns) if name == "verdict" else columns),
         definitions=tuple(definition_of(source, renamed.get(column.name, column.name)) for column in columns),
         caption={**CAPTIONS, **RESTATED_CAPTIONS}[name],
-        more="" if len(kept) == len(whole) else more_words(name, len(kept), len(whole)),
+        more=more,
         nothing=nothing_words(report, name),
     )
+
+
+def _unplanned_spans(report: WeeklyReport, table: pd.DataFrame) -> dict[int, list[int]]:
+    """Return the rows of which one is enough: weeks in a row without a night or anything known, newest first."""
+    is_nothing = table["week"].isin(report.uncollected) & (table["nights_planned"] == 0)
+    number = (is_nothing != is_nothing.shift()).cumsum()
+    spans = {int(key): list(rows.index) for key, rows in table[is_nothing].groupby(number)}
+    return {key: rows for key, rows in spans.items() if len(rows) > 1}
 
 
 def _without_unknown(report: WeeklyReport, columns: Sequence[Told]) -> list[Told]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from reports.chart_rows import release_outcome
 from reports.definitions import Definition
 from reports.flagged import BASELINE_WEEKS
 from reports.marks import NOT_COLLECTED, UNKNOWN
@@ -45,12 +46,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row: its cells, the filter that its figures share, if they are of this week, and what it is about."""
+    """A row: its cells, the filter that its figures share, if they are of this week, and what it is about.
+
+    `is_plain` is one that says nothing went wrong, which paper leaves out.
+    """
 
     cells: tuple[Cell, ...]
     opens: str
     is_here: bool
     about: Mapping[str, str]
+    is_plain: bool
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,9 @@ def _line(
             opens = query(about, more)
             own = None if query(more) == head.opens else opens
             cells.append(Cell(shown, tip, opens, own, few, _LEADS.get(head.text, "releases")))
-    return Line(tuple(cells), query(about), "week" not in about, _about(name, row))
+    is_done = name == "nights" and row["state"] == "done"
+    is_plain = is_done or (name == "releases" and release_outcome(row) == "succeeded")
+    return Line(tuple(cells), query(about), "week" not in about, _about(name, row), is_plain)
 
 
 _LONG_TEXTS = {"message", "template"}

@@ -289,6 +289,23 @@ def test_it_prints_all_of_its_tables_and_cuts_no_row(open_page):
     )
 
 
+def test_on_paper_nothing_is_tiny_and_the_verdict_is_the_largest_paragraph(open_page):
+    seen = open_page(pages.ordinary())
+    seen.page.emulate_media(media="print")
+    sizes = """(selector) => [...document.querySelectorAll(selector)]
+        .filter((one) => one.checkVisibility() && one.textContent.trim())
+        .map((one) => Math.round(parseFloat(getComputedStyle(one).fontSize) * 7.5) / 10)"""
+
+    tables = seen.page.evaluate(f"({sizes})('td, th, small, caption, caption span')")
+    paragraphs = seen.page.evaluate(f"({sizes})('p:not(.value, .word)')")
+
+    assert min(tables) >= 7.5
+    assert max(paragraphs) == seen.page.evaluate(f"({sizes})('.verdict p:not(.word)')")[0] == 11
+    # What simply succeeded is left to the file, and said to be.
+    assert set(seen.column("releases", 4)).isdisjoint({"succeeded"})
+    assert "is left out" in seen.page.locator(".paper:visible").first.text_content()
+
+
 def test_what_is_dark_on_the_screen_is_printed_on_white(open_page):
     seen = open_page(pages.ordinary(), scheme="dark")
 
