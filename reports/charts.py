@@ -33,7 +33,7 @@ def weekly_charts(report: WeeklyReport) -> tuple[Chart, ...]:
     plans = timeline_rows(tables["releases"], report.window.zone)
     drawn: tuple[tuple[Rows, Callable[[], Chart]], ...] = (
         (failed, lambda: _rate_chart("failure-rate", "Releases that failed in the end", failed)),
-        (undone, lambda: _rate_chart("rollbacks", f"Releases that were rolled back within {AGE_DAYS} days", undone)),
+        (undone, lambda: _rate_chart("rollbacks", f"Releases rolled back within {AGE_DAYS} days", undone)),
         (batches, lambda: _timing_chart(batches)),
         (components, lambda: _heat_chart(components)),
         (plans, lambda: _timeline_chart(plans, report)),

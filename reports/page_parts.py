@@ -9,7 +9,7 @@ from reports.chart_rows import release_outcome
 from reports.definitions import Definition, definition_of
 from reports.marks import UNKNOWN
 from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
-from reports.tables import Told, records, told_columns
+from reports.tables import NOTHING, Told, records, told_columns
 from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
@@ -86,15 +86,14 @@ def _unplanned_spans(report: WeeklyReport, table: pd.DataFrame) -> dict[int, lis
 
 
 def _without_unknown(report: WeeklyReport, columns: Sequence[Told]) -> list[Told]:
-    """Show no number of the verdict's weeks where none of them was collected."""
+    """Show no number of the verdict's weeks where none of them was collected, or there is none to compare with."""
     before = report.verdict.weeks_before
-    hides = {
-        True: bool(before) and report.uncollected.issuperset(before),
-        False: report.week.label in report.uncollected,
-    }
+    signs = {False: UNKNOWN if report.week.label in report.uncollected else None, True: None}
+    if report.uncollected.issuperset(before):
+        signs[True] = UNKNOWN if before else NOTHING
     return [
-        replace(column, cells=(UNKNOWN,) * len(column.cells))
-        if column.is_number and hides[column.name.endswith("_before")]
+        replace(column, cells=(sign,) * len(column.cells))
+        if column.is_number and (sign := signs[column.name.endswith("_before")]) is not None
         else column
         for column in columns
     ]

@@ -109,9 +109,9 @@ def verdict(frames: Frames, window: Window, *, as_of: datetime | None, baseline_
         weeks_before=tuple(week.label for week in before),
         weeks_with_gaps=gaps,
         measures=measures,
-        sentence=_sentence(
-            word, measures, (finished, finished_before), (len(now_plans), len(before_plans)), len(before)
-        )
+        sentence="Too little data: no run has ended yet, so there is nothing to judge by."
+        if as_of is None
+        else _sentence(word, measures, (finished, finished_before), (len(now_plans), len(before_plans)), len(before))
         + _caveats(this.label, gaps, is_provisional=is_provisional),
     )
 

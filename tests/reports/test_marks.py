@@ -32,8 +32,8 @@ def releases(count, failed=0, start="2026-11-16 10:00", **other):
     ]
 
 
-def report_of(*attempts, nights=NIGHTS, rollbacks=()):
-    known = frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
+def report_of(*attempts, nights=NIGHTS, rollbacks=(), as_of=datetime(2026, 11, 24, tzinfo=UTC)):
+    known = frames(attempts, rollbacks, nights=nights, last_run_ended_at=as_of)
     return weekly_report(known, MONDAY, UTC_ZONE, recheck_days=14)
 
 
@@ -145,6 +145,16 @@ def test_the_verdicts_table_shows_no_number_of_weeks_that_were_not_collected(att
         if numbers[heads.index(head)] and head not in ("95 % interval", "p value"):
             seen["before" if head.endswith("before") else "now"] |= set(cells)
     assert (seen["now"], seen["before"]) == (now, before)
+
+
+def test_an_archive_without_a_run_says_so_and_compares_with_no_zeros():
+    report = report_of(nights=[], as_of=None)
+
+    heads, rows, _ = for_people_of(report, "verdict")
+
+    assert report.verdict.sentence == "Too little data: no run has ended yet, so there is nothing to judge by."
+    told = dict(zip(heads, rows[0], strict=True))
+    assert (told["finished"], told["finished before"]) == ("?", NOTHING)
 
 
 def test_a_components_week_that_was_not_collected_is_no_week_without_a_release():
