@@ -15,6 +15,7 @@ from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, columns_of, shown_in, sql_of
 from reports.marks import TOO_FEW_TO_SAY
 from reports.page import hash_of
+from reports.page_opens import key_of, query
 from reports.quality import CHECKS
 from reports.tables import NOTHING, clean, for_people, percent_text, seconds_text
 from reports.week_bars import week_bars
@@ -66,6 +67,9 @@ def render_index(about: About, lines: Sequence[WeekLine], stories: Sequence[Comp
 
 def render_component(about: About, story: ComponentStory, window: Window, pages: Mapping[str, str]) -> str:
     """Write a component's page; `pages` are the weeks that have one, with their links from here."""
+    # A week's page opens this component's releases.
+    mine = query({"component": key_of(story.component_id), "project": key_of(story.project_id)})
+    pages = {week: f"{page}#releases&{mine}" for week, page in pages.items()}
     tables = {
         "rates": _table(story.rates.drop(columns=["project_id", "component_id", "component"])[::-1], pages),
         "releases": _table(_releases(story.releases).head(SHOWN_RELEASES), pages),

@@ -156,8 +156,8 @@
     const lacking = active.length ? weeks.filter((week) => week !== THIS && !hasAll(week, filter)) : [];
     const count = lacking.length === 0 ? `${shown}` : `in this file ${shown}`;
     said.textContent = !active.length
-      ? `${total} releases${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
-      : `${told}: ${count}${isThis ? ` of ${total} releases${left}` : shown === 1 ? " release" : " releases"}${cut}`;
+      ? `${total} ${total === 1 ? "release" : "releases"}${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
+      : `${told}: ${count}${isThis ? ` of ${total} ${total === 1 ? "release" : "releases"}${left}` : shown === 1 ? " release" : " releases"}${cut}`;
     missing.hidden = !lacking.length;
     missing.textContent = lacking.length ? `Not all in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
     // A figure leads to the list itself, past the chart of this week's releases.

@@ -108,7 +108,7 @@ def test_every_link_of_every_page_leads_to_a_page_and_a_place_that_exist(archive
             folder = name.rpartition("/")[0]
             path = re.sub(r"[^/]+/\.\./", "", f"{folder}/{target}".lstrip("/")) if target else name
             assert path in pages, f"{name} links to {link}"
-            assert not place or place in parsed[path].ids, f"{name} links to {link}"
+            assert not place or place.split("&")[0] in parsed[path].ids, f"{name} links to {link}"
     linked = {link.partition("#")[0] for link in parsed["index.html"].links}
     assert {name for name in pages if name != "index.html"} <= linked | {"index.html"}
 
@@ -203,6 +203,10 @@ def test_the_index_tells_each_week_and_each_component(sqlite_archive_file, writt
     assert "2026-W47 2026-11-16 to 11-22 too little data provisional 2" in told
     assert "1 of 2, 50.0 % (9.5\N{EN DASH}90.5), too few to say" in told
     assert "1 rollback failed" in told
+    # What a figure opens is what the page of its week lists for it.
+    week = "weeks/weekly-2026-W47.html"
+    opened = {f"{week}#releases&{asked}" for asked in ("week=2026-W47", "is=tried-failed", "is=rollback-failed")}
+    assert {*opened, f"{week}#nights&week=2026-W47"} <= set(Page(pages["index.html"]).links)
     assert "1 of 2" in told
     assert "api" in told
     assert "web" in told
@@ -214,6 +218,7 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
     _, _, _, pages = written(sqlite_archive_file)
 
     name = f"components/{hashlib.sha256(b'p' + bytes([10]) + b'api').hexdigest()[:16]}.html"
+    assert "../weeks/weekly-2026-W47.html#releases&component=api&project=p" in Page(pages[name]).links
     told = Page(pages[name]).text
     assert "Component api of project p. team: (unlabelled), environment: (unlabelled), tier: (unlabelled)." in told
     assert "2026-W47: 1 of 1 failed, 100.0 % (20.7\N{EN DASH}100.0 %), too few to say" in told
@@ -319,7 +324,7 @@ def test_hostile_names_and_messages_stay_text_in_files_of_safe_names(sqlite_arch
         tags = {tag for tag, _ in page.tags}
         assert tags.isdisjoint({"script", "img", "base", "iframe", "b", "link"}), name
         assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
-        assert all(re.match(r"[\w./#-]*\Z", link) for link in page.links)
+        assert all(re.match(r"[\w./#=&,%~-]*\Z", link) for link in page.links)
         policy = next(found["content"] for tag, found in page.tags if found.get("http-equiv"))
         assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "<script>alert(1)</script>" in Page(pages["index.html"]).text
