@@ -1,5 +1,6 @@
 """Batch timing: how long the first pass of a batch took, how long the next waited, and where it is going."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -7,9 +8,11 @@ import pandas as pd
 from reports.columns import Frames
 from reports.groups import Selection, matching, summarise, with_coverage
 from reports.releases import BATCH, PLACE, batch_passes
+from reports.spread import EVERYTHING, at_last, by_plan, grouped, names_of
 from reports.statistics import theil_sen
 
 
+@by_plan
 def finished_passes(frames: Frames, selection: Selection) -> pd.DataFrame:
     """Return the first passes that count: of finished batches, which started in the window and pass the filter."""
     passes = batch_passes(frames.attempts, frames.components)
@@ -48,21 +51,26 @@ def batch_trend(frames: Frames, selection: Selection) -> pd.DataFrame:
     weekly = replace(selection, by=("week", *groups))
     passes = finished_passes(frames, selection)
     medians = summarise(passes, weekly, counts={}, measures={"p50_seconds": ("duration_seconds", 0.5)})
+    table = summarise(passes, across, counts={"batches": ("duration_seconds", "size")})
+    return _trends(medians, table, across)
+
+
+@at_last
+def _trends(medians: pd.DataFrame, table: pd.DataFrame, across: Selection) -> pd.DataFrame:
     medians = medians[medians["p50_seconds"].notna()]
-    position = {week.label: index for index, week in enumerate(selection.window.weeks)}
-    columns = across.columns or ["everything"]
+    position = {week.label: index for index, week in enumerate(across.window.weeks)}
+    columns = names_of(across.columns)
     trends = []
-    for key, rows in medians.assign(everything=0).groupby(columns, dropna=False, sort=False):
+    for key, rows in medians.assign(**{EVERYTHING: 0}).groupby(columns, dropna=False, sort=False):
         slope, low, high = theil_sen([position[week] for week in rows["week"]], rows["p50_seconds"].to_list())
         trends.append((*key, len(rows), slope, low, high))
     names = [*columns, "weeks", "slope_seconds_per_week", "ci_low", "ci_high"]
     found = pd.DataFrame(trends, columns=names)
-    table = summarise(passes, across, counts={"batches": ("duration_seconds", "size")})[across.columns]
     if not across.columns:
         return found[names[1:]]
     found = found.astype({name: medians[name].dtype for name in across.columns})
     found = found.astype({"weeks": "int64", **dict.fromkeys(names[-3:], "float64")})
-    return table.merge(found, on=across.columns, how="left")
+    return table[across.columns].merge(found, on=across.columns, how="left")
 
 
 def slowest_components(frames: Frames, selection: Selection) -> pd.DataFrame:
@@ -73,25 +81,39 @@ def slowest_components(frames: Frames, selection: Selection) -> pd.DataFrame:
     compared; of two that took as long both were slowest. Of components that were slowest as often, the one with the
     greater median is shown, then the first by project and id. Groups are any but component and version.
     """
+    groups = names_of(selection.columns)
+    keys = list(dict.fromkeys([*groups, "project_id", "component_id", "component"]))
+    runs = grouped(
+        _slowest_runs(frames, selection),
+        keys,
+        counts={"times_slowest": ("duration_seconds", "size")},
+        measures={"p50_seconds": ("duration_seconds", "median")},
+    )
+    passes = finished_passes(frames, selection)
+    table = summarise(passes, selection, counts={"batches": ("duration_seconds", "size")})
+    return _slowest(table, runs, groups)
+
+
+@by_plan
+def _slowest_runs(frames: Frames, selection: Selection) -> pd.DataFrame:
+    """Return the first attempts that took longest in their finished batch."""
     passes = finished_passes(frames, selection)
     first = frames.attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
     runs = passes.drop(columns=["duration_seconds", "started_at", "ended_at"]).merge(
         first[[*PLACE, "component", "duration_seconds"]], on=BATCH
     )
     longest = runs.groupby(BATCH, dropna=False)["duration_seconds"].transform("max")
-    runs = runs[runs["duration_seconds"] == longest]
-    groups = selection.columns or ["everything"]
-    runs = runs.assign(everything=0)
-    keys = list(dict.fromkeys([*groups, "project_id", "component_id", "component"]))
-    grouped = runs.groupby(keys, dropna=False)["duration_seconds"]
-    ranked = pd.DataFrame({"times_slowest": grouped.size(), "p50_seconds": grouped.median()}).reset_index()
-    ranked = ranked.sort_values(
+    return runs[runs["duration_seconds"] == longest].assign(**{EVERYTHING: 0})
+
+
+@at_last
+def _slowest(table: pd.DataFrame, runs: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    ranked = runs.sort_values(
         ["times_slowest", "p50_seconds", "project_id", "component_id"],
         ascending=[False, False, True, True],
         kind="stable",
     ).drop_duplicates(groups)
     found = ranked[[*groups, "component_id", "component", "times_slowest", "p50_seconds"]]
-    table = summarise(passes, selection, counts={"batches": ("duration_seconds", "size")})
-    table = table.assign(everything=0).merge(found, on=groups, how="left").drop(columns="everything", errors="ignore")
+    table = table.assign(**{EVERYTHING: 0}).merge(found, on=groups, how="left").drop(columns=EVERYTHING)
     table["times_slowest"] = table["times_slowest"].fillna(0).astype("int64")
     return table

@@ -9,8 +9,9 @@ from reports.columns import Frames
 from reports.delivery import is_change_failure
 from reports.flaky import places_tried_again
 from reports.groups import Selection, matching, outcome_flags
-from reports.recovery import change_failures
+from reports.recovery import failed_changes, good_starts, with_states
 from reports.releases import BATCH, PLACE, PLAN, component_releases, releases_and_rollbacks, with_inferred_starts
+from reports.spread import at_last, by_plan, together
 from reports.survival import batches_reached
 from reports.verdict import AGE_DAYS
 from reports.window import Window
@@ -43,32 +44,62 @@ COUNTS: Mapping[str, str] = {
 }
 
 
-def releases_behind(frames: Frames, failures: pd.DataFrame, window: Window) -> pd.DataFrame:
-    """Return the component releases that started in the window, in the order of their starts.
+def releases_behind(
+    frames: Frames, failures: pd.DataFrame, window: Window, *, weeks: int | None = None
+) -> pd.DataFrame:
+    """Return the component releases that started in the window, or in its last `weeks`, in the order of their starts.
 
     Beside a release's own columns: `week`; `counts`, a bit for each of COUNTS; `batch_rank`, of its batch in its plan;
     `template_ids`, parted by spaces: of the failures in the window's last week that belong to it, whenever it started.
     """
+    found = together(_flagged(frames, failures, window, len(window.weeks) if weeks is None else weeks))
+    return _with_recoveries(found, good_starts(frames))
+
+
+@by_plan
+def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int) -> pd.DataFrame:
+    """Return the releases with the counts that can be told plan by plan."""
     every, held = releases_and_rollbacks(frames.attempts, frames.rollbacks)
     # Cut by its weeks only now: both kinds of rollback, and what followed, are told by the same index.
     young = component_releases(frames.attempts, frames.rollbacks, within_days=AGE_DAYS)["rolled_back"] == 1
     ranks = _ranks(frames, window, every)
-    told = _outcomes(every, young) | _attempts(frames, every) | _recoveries(frames, every)
+    told = _outcomes(every, young) | _attempts(frames, every)
     told |= _batches(frames, window, every) | {name: ranks[column] for name, column in _OF_RANKS.items()}
     again = every[PLACE].merge(places_tried_again(frames.attempts), on=PLACE, how="left")
     told["flaky"] = again["is_flaky"].eq(other=True) & told["finished"]
     told["rerun"] = again["reruns"].notna()
-    counts = pd.Series(0, index=every.index, dtype="int64")
-    for place, name in enumerate(COUNTS):
-        counts += told[name].astype("int64") * 2**place
     behind = every.assign(
-        counts=counts, batch_rank=ranks["batch_rank"], template_ids=_template_ids(failures, window, every, held)
+        counts=_bits(told, every),
+        batch_rank=ranks["batch_rank"],
+        template_ids=_template_ids(failures, window, every, held),
+        is_undone=failed_changes(frames)["is_undone"].reindex(every.index),
     )
-    order = ["started_at", *PLAN, "batch", "component_id"]
-    return matching(behind, Selection(window)).sort_values(order, kind="stable", ignore_index=True)
+    behind = matching(behind, Selection(window))
+    return behind[behind["week"].isin([week.label for week in window.weeks[-weeks:]])]
 
 
 Flags = dict[str, "pd.Series[bool]"]
+_RECOVERIES = {"recovered": "recovered", "open-rollback": "open_rollbacks", "open-failure": "open_failures"}
+
+
+def _bits(told: Flags, releases: pd.DataFrame) -> "pd.Series[int]":
+    counts = pd.Series(0, index=releases.index, dtype="int64")
+    for place, name in enumerate(COUNTS):
+        if name in told:
+            counts += told[name].astype("int64") * 2**place
+    return counts
+
+
+@at_last
+def _with_recoveries(behind: pd.DataFrame, good: pd.DataFrame) -> pd.DataFrame:
+    """Add whether a change failure has recovered, which a release of another plan may tell."""
+    behind = behind.sort_values(["started_at", *PLAN, "batch", "component_id"], kind="stable", ignore_index=True)
+    failures = behind[behind["is_undone"].notna()]
+    states = with_states(failures.astype({"is_undone": "bool"}), good).reindex(behind.index)
+    told = {name: states[column] == 1 for name, column in _RECOVERIES.items()}
+    return behind.assign(counts=behind["counts"] + _bits(told, behind)).drop(columns="is_undone")
+
+
 _OF_RANKS = {"at-risk": "at_risk", "surfaced": "surfaced"}
 
 
@@ -84,6 +115,7 @@ def _outcomes(every: pd.DataFrame, is_young: "pd.Series[bool]") -> Flags:
         "finished": finished,
         "open": ~finished,
         "retried": every["attempts"] > 1,
+        "recovery-known": every["recovery_seconds"].notna() & finished,
     }
 
 
@@ -95,13 +127,6 @@ def _attempts(frames: Frames, every: pd.DataFrame) -> Flags:
     places = pd.concat([attempts[PLACE], flags], axis=1).groupby(PLACE, dropna=False).any().reset_index()
     known = every[PLACE].merge(places, on=PLACE, how="left")
     return {f"tried-{name}": known[name].eq(other=True) for name in flags.columns}
-
-
-def _recoveries(frames: Frames, every: pd.DataFrame) -> Flags:
-    states = change_failures(frames).reindex(every.index)
-    names = {"recovered": "recovered", "open-rollback": "open_rollbacks", "open-failure": "open_failures"}
-    is_known = every["recovery_seconds"].notna() & every["outcome"].isin(["succeeded", "failed"])
-    return {name: states[column] == 1 for name, column in names.items()} | {"recovery-known": is_known}
 
 
 def _batches(frames: Frames, window: Window, every: pd.DataFrame) -> Flags:

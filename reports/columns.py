@@ -190,7 +190,7 @@ def _as_dtype(values: pd.Series, dtype: str) -> pd.Series:
         return pd.to_datetime(values, utc=True, format="ISO8601").dt.as_unit("ms")
     if dtype == "datetime64[s]":
         return pd.to_datetime(values).dt.as_unit("s")
-    if dtype == "Int64":
+    if dtype == "Int64" and values.dtype != dtype:
         return pd.Series(pd.array(values.to_list(), dtype="Int64"), index=values.index)
     typed: pd.Series = values.astype(dtype)  # type: ignore[call-overload] # the stubs want a literal
     return typed

@@ -18,8 +18,8 @@ from reports.groups import Selection, coverage_words, matching
 from reports.recovery import recovery
 from reports.releases import component_releases
 from reports.rollbacks import rollback_rates
+from reports.spread import at_last, by_plan, together
 from reports.survival import batch_survival
-from reports.verdict import Verdict
 from reports.window import Window
 
 HEAT_WEEKS = 13
@@ -34,7 +34,6 @@ def weekly_tables(
     frames: Frames,
     failures: pd.DataFrame,
     window: Window,
-    judged: Verdict,
     *,
     as_of: datetime | None,
     recheck_days: int,
@@ -45,7 +44,6 @@ def weekly_tables(
     """
     weekly, week = Selection(window), window.last(1)
     return {
-        "verdict": judged.table(),
         "rollback-failures": rollback_failures(failures, Selection(week)),
         "failures": failure_templates(failures, Selection(week)),
         "flagged-components": flagged_components(frames, window),
@@ -72,30 +70,56 @@ def weekly_tables(
 
 
 def _by_component(frames: Frames, week: Window) -> pd.DataFrame:
-    table = failure_rates(frames, Selection(week, by=("component",)))
-    table["is_too_few"] = table["finished"] < TOO_FEW
-    # The worst first: most failures, then the higher rate; the rest as they were sorted, by project and id.
+    return _worst_first(failure_rates(frames, Selection(week, by=("component",))))
+
+
+@at_last
+def _worst_first(table: pd.DataFrame) -> pd.DataFrame:
+    table = table.assign(is_too_few=table["finished"] < TOO_FEW)
+    # Most failures, then the higher rate; the rest as they were sorted, by project and id.
     return table.sort_values(["failed", "failure_rate"], ascending=False, kind="stable", ignore_index=True)
 
 
 def _flaky(frames: Frames, window: Window) -> pd.DataFrame:
     """Return the components that were flaky in the weeks of the window, the most often first."""
-    table = flaky_components(frames, Selection(window, by=("component",)))
+    return _most_often_first(flaky_components(frames, Selection(window, by=("component",))))
+
+
+@at_last
+def _most_often_first(table: pd.DataFrame) -> pd.DataFrame:
     table = table[table["flaky"] > 0]
     return table.sort_values(["flaky", "flaky_rate"], ascending=False, kind="stable", ignore_index=True)
 
 
 def _releases(frames: Frames, week: Window) -> pd.DataFrame:
     """Return the week's component releases, a row each, as they started."""
-    releases = matching(component_releases(frames.attempts, frames.rollbacks), Selection(week))
+    return _as_they_started(together(_started(frames, week)))
+
+
+@by_plan
+def _started(frames: Frames, week: Window) -> pd.DataFrame:
+    return matching(component_releases(frames.attempts, frames.rollbacks), Selection(week))[_RELEASE]
+
+
+@at_last
+def _as_they_started(releases: pd.DataFrame) -> pd.DataFrame:
     order = ["started_at", "project_id", "plan_id", "batch", "component_id"]
-    return releases.sort_values(order, kind="stable", ignore_index=True)[_RELEASE]
+    return releases.sort_values(order, kind="stable", ignore_index=True)
 
 
 def _coverage_by_project(frames: Frames, label: str) -> pd.DataFrame:
-    dates = frames.nights["night_date"].dt.strftime("%G-W%V")
-    states = frames.nights[dates == label]
-    projects = pd.concat([frames.nights["project_id"], frames.attempts["project_id"]]).unique()
+    return _nights_by_project(together(_projects(frames)), frames.nights, label)
+
+
+@by_plan
+def _projects(frames: Frames) -> pd.DataFrame:
+    return frames.attempts[["project_id"]].drop_duplicates()
+
+
+@at_last
+def _nights_by_project(attempts: pd.DataFrame, nights: pd.DataFrame, label: str) -> pd.DataFrame:
+    states = nights[nights["night_date"].dt.strftime("%G-W%V") == label]
+    projects = pd.concat([nights["project_id"], attempts["project_id"]]).unique()
     table = pd.DataFrame({"project_id": pd.Series(sorted(projects), dtype="str")})
     for name, words in (("planned", None), ("done", {"done"}), ("partial", {"partial"})):
         chosen = states if words is None else states[states["state"].isin(words)]

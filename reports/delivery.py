@@ -4,8 +4,11 @@ import pandas as pd
 
 from reports.columns import Frames
 from reports.failure_rates import with_rate
-from reports.groups import Selection, matching, outcome_flags, ratio, summarise, with_coverage
+from reports.groups import Selection, chosen, matching, outcome_flags, ratio, summarise, with_coverage
 from reports.releases import component_releases, with_inferred_starts
+from reports.spread import at_last, by_plan
+
+_SUMS = ("releases", "finished", "change_failures", "attempts", "rework_attempts")
 
 
 def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
@@ -15,6 +18,22 @@ def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
     failure is a finished release that failed in the end or was rolled back; its rate is of the finished. Rework is
     every attempt of a component's place after its first known one.
     """
+    table = summarise(
+        _releases_and_attempts(frames, selection),
+        selection,
+        counts={name: (name, "sum") for name in _SUMS},
+        measures={"recovery_p50_seconds": ("recovery_seconds", 0.5)},
+    )
+    table = _with_rework_rate(with_rate(table, part="change_failures", rate="change_failure_rate"))
+    columns = [
+        *("releases", "finished", "change_failures", "change_failure_rate", "ci_low", "ci_high"),
+        *("recovery_p50_seconds", "attempts", "rework_attempts", "rework_rate"),
+    ]
+    return with_coverage(chosen(table, selection, columns), frames.nights, selection)
+
+
+@by_plan
+def _releases_and_attempts(frames: Frames, selection: Selection) -> pd.DataFrame:
     releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)
     flags = outcome_flags(releases["outcome"])
     releases = releases.assign(
@@ -34,21 +53,13 @@ def delivery(frames: Frames, selection: Selection) -> pd.DataFrame:
         attempts=1,
         rework_attempts=is_rework(attempts).astype("int64"),
     )
-    sums = ("releases", "finished", "change_failures", "attempts", "rework_attempts")
-    shared = list(dict.fromkeys(["week", *selection.columns, *sums, "recovery_seconds"]))
-    table = summarise(
-        pd.concat([releases[shared], attempts[shared]], ignore_index=True),
-        selection,
-        counts={name: (name, "sum") for name in sums},
-        measures={"recovery_p50_seconds": ("recovery_seconds", 0.5)},
-    )
-    table = with_rate(table, part="change_failures", rate="change_failure_rate")
-    table = table.assign(rework_rate=ratio(table["rework_attempts"], table["attempts"]))
-    columns = [
-        *("releases", "finished", "change_failures", "change_failure_rate", "ci_low", "ci_high"),
-        *("recovery_p50_seconds", "attempts", "rework_attempts", "rework_rate"),
-    ]
-    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+    shared = list(dict.fromkeys(["week", *selection.columns, *_SUMS, "recovery_seconds"]))
+    return pd.concat([releases[shared], attempts[shared]], ignore_index=True)
+
+
+@at_last
+def _with_rework_rate(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(rework_rate=ratio(table["rework_attempts"], table["attempts"]))
 
 
 def is_change_failure(releases: pd.DataFrame) -> "pd.Series[bool]":

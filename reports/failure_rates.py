@@ -5,8 +5,9 @@ from typing import Literal
 import pandas as pd
 
 from reports.columns import Frames
-from reports.groups import Selection, matching, outcome_flags, ratio, summarise, with_coverage
+from reports.groups import Selection, chosen, matching, outcome_flags, ratio, summarise, with_coverage
 from reports.releases import component_releases, with_inferred_starts
+from reports.spread import at_last, by_plan
 from reports.statistics import wilson
 
 Unit = Literal["attempt", "release"]
@@ -27,19 +28,25 @@ def failure_rates(frames: Frames, selection: Selection, *, unit: Unit = "attempt
     >>> table[["week", "finished", "failure_rate", "coverage"]].values.tolist()
     [['2026-W47', 0, nan, 'none']]
     """
+    rows = _outcomes(frames, selection, unit)
+    names = ("finished", "failed", "unfinished", "aborted", "unknown")
+    table = summarise(rows, selection, counts={name: (name, "sum") for name in names})
+    table = with_rate(table, part="failed", rate="failure_rate")
+    columns = ["finished", "failed", "failure_rate", "ci_low", "ci_high", "unfinished", "aborted", "unknown"]
+    return with_coverage(chosen(table, selection, columns), frames.nights, selection)
+
+
+@by_plan
+def _outcomes(frames: Frames, selection: Selection, unit: Unit) -> pd.DataFrame:
     if unit == "release":
         rows = component_releases(frames.attempts, frames.rollbacks)
     else:
         rows = with_inferred_starts(frames.attempts)
     rows = matching(rows, selection)
-    rows = rows.assign(**outcome_flags(rows["outcome"]))
-    names = ("finished", "failed", "unfinished", "aborted", "unknown")
-    table = summarise(rows, selection, counts={name: (name, "sum") for name in names})
-    table = with_rate(table, part="failed", rate="failure_rate")
-    columns = ["finished", "failed", "failure_rate", "ci_low", "ci_high", "unfinished", "aborted", "unknown"]
-    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+    return rows.assign(**outcome_flags(rows["outcome"]))
 
 
+@at_last
 def with_rate(table: pd.DataFrame, *, part: str, rate: str) -> pd.DataFrame:
     """Add part / finished as `rate`, with `ci_low` and `ci_high`; NaN where nothing finished."""
     pairs = zip(table[part], table["finished"], strict=True)

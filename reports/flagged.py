@@ -10,11 +10,13 @@ from reports.columns import Frames
 from reports.comparisons import TOO_FEW, false_discovery, fisher
 from reports.groups import outcome_flags, ratio
 from reports.releases import PLAN, component_releases
+from reports.spread import at_last, by_plan, grouped
 from reports.window import Window
 
 FALSE_DISCOVERY_RATE = 0.05
 BASELINE_WEEKS = 12
 _COMPONENT = ["project_id", "component_id"]
+_COUNTS = ["failed", "finished", "failed_before", "finished_before"]
 
 
 def flagged_components(frames: Frames, window: Window, *, baseline_weeks: int = BASELINE_WEEKS) -> pd.DataFrame:
@@ -36,37 +38,30 @@ def flagged_components(frames: Frames, window: Window, *, baseline_weeks: int = 
     >>> flagged_components(Frames(), Window.of_weeks(date(2026, 11, 16), 13, ZoneInfo("UTC"))).empty
     True
     """
-    plans = _component_plans(frames, window)
-    labels = [week.label for week in window.weeks]
-    is_now = plans["week"] == labels[-1] if labels else pd.Series([], dtype="bool")
-    is_before = plans["week"].isin(labels[:-1][-baseline_weeks:]) if baseline_weeks > 0 else ~is_now & is_now
-    now, before = (plans[chosen].groupby(_COMPONENT)["failed"].agg(["size", "sum"]) for chosen in (is_now, is_before))
-    names = plans.drop_duplicates(_COMPONENT).set_index(_COMPONENT)["component"]
-    table = pd.DataFrame(
-        {
-            "component": names.reindex(now.index),
-            "finished": now["size"],
-            "failed": now["sum"],
-            "finished_before": before["size"].reindex(now.index, fill_value=0),
-            "failed_before": before["sum"].reindex(now.index, fill_value=0),
-        }
-    ).reset_index()
-    return _judged(table)
+    rows = _component_plans(frames, window, baseline_weeks)
+    return _judged(grouped(rows, [*_COMPONENT, "component"], {name: (name, "sum") for name in _COUNTS}, {}))
 
 
-def _component_plans(frames: Frames, window: Window) -> pd.DataFrame:
-    """Return a row per (project, plan, component) with a finished release: its week and if it `failed` (0 or 1)."""
+@by_plan
+def _component_plans(frames: Frames, window: Window, baseline_weeks: int) -> pd.DataFrame:
+    """Return a row per (project, plan, component) with a finished release: 0 or 1 in each of the counts."""
     releases = component_releases(frames.attempts, frames.rollbacks)
     releases = releases.assign(week=window.week_of(releases["started_at"]), **outcome_flags(releases["outcome"]))
     releases = releases[(releases["finished"] == 1) & releases["week"].notna()]
     ordered = releases.sort_values("started_at", kind="stable")
-    grouped = ordered.groupby([*PLAN, "component_id"], sort=True)
-    return grouped.agg(component=("component", "first"), week=("week", "first"), failed=("failed", "max")).reset_index()
+    by_plan = ordered.groupby([*PLAN, "component_id"], sort=True)
+    plans = by_plan.agg(component=("component", "first"), week=("week", "first"), failed=("failed", "max"))
+    labels = [week.label for week in window.weeks]
+    is_now = plans["week"].isin(labels[-1:]).astype("int64")
+    is_before = plans["week"].isin(labels[:-1][-baseline_weeks:] if baseline_weeks > 0 else []).astype("int64")
+    told = (plans["failed"] * is_now, is_now, plans["failed"] * is_before, is_before)
+    return plans.assign(**dict(zip(_COUNTS, told, strict=True))).reset_index()
 
 
+@at_last
 def _judged(table: pd.DataFrame) -> pd.DataFrame:
-    counts = ["failed", "finished", "failed_before", "finished_before"]
-    p_values, q_values = changes(table[counts].to_numpy(dtype="int64"))
+    table = table[table["finished"] > 0].reset_index(drop=True)
+    p_values, q_values = changes(table[_COUNTS].to_numpy(dtype="int64"))
     table = table.assign(
         failure_rate=ratio(table["failed"], table["finished"]).astype("float64"),
         failure_rate_before=ratio(table["failed_before"], table["finished_before"]).astype("float64"),

@@ -4,8 +4,9 @@ import pandas as pd
 
 from reports.columns import Frames
 from reports.failure_rates import with_rate
-from reports.groups import Selection, matching, outcome_flags, summarise, with_coverage
+from reports.groups import Selection, chosen, matching, outcome_flags, summarise, with_coverage
 from reports.releases import PLACE, component_releases
+from reports.spread import by_plan
 
 
 def flaky_components(frames: Frames, selection: Selection) -> pd.DataFrame:
@@ -16,16 +17,20 @@ def flaky_components(frames: Frames, selection: Selection) -> pd.DataFrame:
     counts, in all releases, the attempts of a version that had already failed in that place. An unknown version is no
     version: it is never the same. An attempt replaced unseen can hide a rerun, so that the rate is a lower bound.
     """
+    counts = ("finished", "flaky", "reruns")
+    table = summarise(_tried_again(frames, selection), selection, counts={name: (name, "sum") for name in counts})
+    table = with_rate(table, part="flaky", rate="flaky_rate")
+    columns = ["finished", "flaky", "flaky_rate", "ci_low", "ci_high", "reruns"]
+    return with_coverage(chosen(table, selection, columns), frames.nights, selection)
+
+
+@by_plan
+def _tried_again(frames: Frames, selection: Selection) -> pd.DataFrame:
     releases = matching(component_releases(frames.attempts, frames.rollbacks), selection)
     releases = releases.merge(places_tried_again(frames.attempts), on=PLACE, how="left")
     finished = outcome_flags(releases["outcome"])["finished"]
     is_flaky = releases["is_flaky"].eq(other=True) & (finished == 1)
-    releases = releases.assign(finished=finished, flaky=is_flaky.astype("int64"), reruns=releases["reruns"].fillna(0))
-    counts = ("finished", "flaky", "reruns")
-    table = summarise(releases, selection, counts={name: (name, "sum") for name in counts})
-    table = with_rate(table, part="flaky", rate="flaky_rate")
-    columns = ["finished", "flaky", "flaky_rate", "ci_low", "ci_high", "reruns"]
-    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+    return releases.assign(finished=finished, flaky=is_flaky.astype("int64"), reruns=releases["reruns"].fillna(0))
 
 
 def places_tried_again(attempts: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reports.columns import LABELS
 from reports.errors import UsageError
+from reports.spread import EVERYTHING, Aggregations, at_last, grouped
 from reports.window import Week, Window, parse_week
 
 # What `--by` and `--where` take, and the columns each stands for.
@@ -112,8 +113,8 @@ def summarise(
     rows: pd.DataFrame,
     selection: Selection,
     *,
-    counts: Mapping[str, tuple[str, str]],
-    measures: Mapping[str, tuple[str, str | float]] | None = None,
+    counts: Aggregations,
+    measures: Aggregations | None = None,
 ) -> pd.DataFrame:
     """Return one row a group: `counts` as integers (0 where nothing is), `measures` as floats (NaN there).
 
@@ -121,25 +122,31 @@ def summarise(
     linearly. By week, a week in which nothing occurred is one row, its other groups missing; no groups
     at all make one row. Sorted by the groups, missing last.
     """
-    columns = selection.columns
-    keys = columns or ["everything"]
-    if not columns:
-        rows = rows.assign(everything=0)
-    grouped = rows.groupby(keys, dropna=False, sort=False)
-    parts = {name: grouped[column].agg(how) for name, (column, how) in counts.items()}
-    for name, (column, how) in (measures or {}).items():
-        parts[name] = grouped[column].quantile(how) if isinstance(how, float) else grouped[column].agg(how)
-    table = pd.DataFrame(parts, columns=list(parts)).reset_index()
+    measures = measures or {}
+    return _every_group(grouped(rows, selection.columns, counts, measures), selection, list(counts), list(measures))
+
+
+@at_last
+def _every_group(
+    table: pd.DataFrame, selection: Selection, counts: Sequence[str], measures: Sequence[str]
+) -> pd.DataFrame:
+    columns, parts = selection.columns, [*counts, *measures]
     if "week" in columns:
         weeks = pd.DataFrame({"week": pd.Series([week.label for week in selection.weeks], dtype="str")})
         table = weeks.merge(table, on="week", how="left")
     elif not columns:
-        table = pd.DataFrame({"everything": [0]}).merge(table, on="everything", how="left")
+        table = pd.DataFrame({EVERYTHING: [0]}).merge(table, on=EVERYTHING, how="left")
     table = table.astype(dict.fromkeys(parts, "float64"))
-    table[list(counts)] = table[list(counts)].fillna(0).astype("int64")
+    table[counts] = table[counts].fillna(0).astype("int64")
     if columns:
         table = table.sort_values(columns, na_position="last", kind="stable", ignore_index=True)
     return table[[*columns, *parts]]
+
+
+@at_last
+def chosen(table: pd.DataFrame, selection: Selection, columns: Sequence[str]) -> pd.DataFrame:
+    """Return the groups and these columns."""
+    return table[[*selection.columns, *columns]]
 
 
 def outcome_flags(outcomes: "pd.Series[str]") -> dict[str, "pd.Series[int]"]:
@@ -159,6 +166,7 @@ def ratio(part: "pd.Series[int]", whole: "pd.Series[int]") -> "pd.Series[float]"
     return part / whole.where(whole > 0, np.nan)
 
 
+@at_last
 def with_coverage(table: pd.DataFrame, nights: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     """Add `is_cut, nights_planned, nights_done, coverage` to a by-week table; leave another as it is.
 

@@ -52,7 +52,7 @@ class Packer:
     def __init__(self, report: WeeklyReport) -> None:
         self._report = report
         self._releases = report.behind
-        self._weeks = [week.label for week in reversed(report.window.weeks)]
+        self._weeks = [week.label for week in reversed(report.window.weeks[-report.behind_weeks :])]
         self._columns = _columns(self._releases)
         self._is_telling = (self._releases["counts"] & _TELLING_BITS) != 0
 

@@ -1,13 +1,15 @@
 """Rollbacks: how many of the finished component releases were rolled back, and how long recovery took."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import pandas as pd
 
 from reports.columns import Frames
 from reports.failure_rates import with_rate
-from reports.groups import Selection, matching, outcome_flags, summarise, with_coverage
+from reports.groups import Selection, chosen, matching, outcome_flags, summarise, with_coverage
 from reports.releases import component_releases
+from reports.spread import at_last, by_plan
 
 
 def rollback_rates(
@@ -26,10 +28,7 @@ def rollback_rates(
     `reports rollbacks`, which is asked what to expect from here on, and the newest run's end in
     `reports weekly`, which says the same on any day; where nights were missed lately the two differ.
     """
-    releases = component_releases(frames.attempts, frames.rollbacks, within_days=within_days)
-    rows = matching(releases, selection)
-    rows = rows.assign(finished=outcome_flags(rows["outcome"])["finished"])
-    rows = rows[rows["finished"] == 1]
+    rows = _finished(frames, selection, within_days)
     counts = ("finished", "rolled_back", "rollbacks", "rollbacks_failed")
     table = summarise(
         rows,
@@ -43,12 +42,23 @@ def rollback_rates(
     table = with_rate(table, part="rolled_back", rate="rollback_rate")
     settled = timedelta(days=recheck_days)
     provisional = {week.label: as_of is None or as_of - week.ends_at < settled for week in selection.weeks}
-    if "week" in selection.columns:
-        table["provisional"] = table["week"].map(provisional).astype(bool)
-    else:
-        table["provisional"] = any(provisional.values())
+    table = _with_provisional(table, provisional)
     columns = [
         *("finished", "rolled_back", "rollback_rate", "ci_low", "ci_high", "rollbacks", "rollbacks_failed"),
         *("recovery_p50_seconds", "recovery_p90_seconds", "provisional"),
     ]
-    return with_coverage(table[[*selection.columns, *columns]], frames.nights, selection)
+    return with_coverage(chosen(table, selection, columns), frames.nights, selection)
+
+
+@by_plan
+def _finished(frames: Frames, selection: Selection, within_days: int | None) -> pd.DataFrame:
+    rows = matching(component_releases(frames.attempts, frames.rollbacks, within_days=within_days), selection)
+    rows = rows.assign(finished=outcome_flags(rows["outcome"])["finished"])
+    return rows[rows["finished"] == 1]
+
+
+@at_last
+def _with_provisional(table: pd.DataFrame, provisional: Mapping[str, bool]) -> pd.DataFrame:
+    if "week" in table:
+        return table.assign(provisional=table["week"].map(provisional).astype(bool))
+    return table.assign(provisional=any(provisional.values()))

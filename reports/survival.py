@@ -5,6 +5,7 @@ import pandas as pd
 from reports.columns import Frames
 from reports.groups import ratio
 from reports.releases import PLACE, PLAN, with_inferred_starts
+from reports.spread import at_last, by_plan, grouped
 from reports.statistics import wilson
 from reports.window import Window
 
@@ -27,25 +28,41 @@ def batch_survival(frames: Frames, window: Window) -> pd.DataFrame:
     >>> batch_survival(Frames(), Window.of_weeks(date(2026, 11, 16), 1, ZoneInfo("UTC"))).empty
     True
     """
-    attempts = _ranked(frames, window)
-    first = _first_failures(attempts)
-    grouped = _reached(attempts, first).groupby("batch_rank")
-    table = grouped.agg(reached=("at_risk", "size"), at_risk=("at_risk", "sum"), surfaced=("surfaced", "sum"))
+    table = grouped(
+        batches_reached(frames, window),
+        ["batch_rank"],
+        counts={"reached": ("at_risk", "size"), "at_risk": ("at_risk", "sum"), "surfaced": ("surfaced", "sum")},
+        measures={},
+    )
+    shares = grouped(
+        _shipped(frames, window),
+        ["batch_rank"],
+        counts={},
+        measures={
+            "shipped_before_p50_rate": ("before", "median"),
+            "shipped_before_mean_rate": ("before", "mean"),
+            "shipped_beside_mean_rate": ("beside", "mean"),
+            "started_mean_rate": ("started", "mean"),
+        },
+    )
+    return _survival(table, shares)
+
+
+@at_last
+def _survival(table: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    table = table.sort_values("batch_rank", ignore_index=True)
     intervals = [wilson(int(hits), int(total)) for hits, total in zip(table["surfaced"], table["at_risk"], strict=True)]
     table["surfaced_rate"] = ratio(table["surfaced"], table["at_risk"]).astype("float64")
     table["ci_low"] = [low for low, _ in intervals]
     table["ci_high"] = [high for _, high in intervals]
     table["survival_rate"] = (1 - table["surfaced_rate"].fillna(0.0)).cumprod()
-    shares = _shipped(attempts, first, frames.components).groupby("failed_rank")
-    table["shipped_before_p50_rate"] = shares["before"].median()
-    table["shipped_before_mean_rate"] = shares["before"].mean()
-    table["shipped_beside_mean_rate"] = shares["beside"].mean()
-    table["started_mean_rate"] = shares["started"].mean()
-    counts = dict.fromkeys(["reached", "at_risk", "surfaced"], "int64")
+    table = table.merge(shares, on="batch_rank", how="left")
+    counts = dict.fromkeys(["batch_rank", "reached", "at_risk", "surfaced"], "int64")
     rates = {name: "float64" for name in table.columns if name not in counts}
-    return table.astype(counts | rates).reset_index()
+    return table.astype(counts | rates)
 
 
+@by_plan
 def batches_reached(frames: Frames, window: Window) -> pd.DataFrame:
     """Return the batches that are counted: of each plan those it reached, with `batch_rank, at_risk, surfaced`."""
     attempts = _ranked(frames, window)
@@ -81,8 +98,14 @@ def _first_failures(attempts: pd.DataFrame) -> pd.DataFrame:
     return first[[*PLAN, "batch_rank", "failed_at"]].rename(columns={"batch_rank": "failed_rank"})
 
 
-def _shipped(attempts: pd.DataFrame, first: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
-    """Return per plan that failed the shares of its places that had shipped, and started, at its first failure."""
+@by_plan
+def _shipped(frames: Frames, window: Window) -> pd.DataFrame:
+    """Return per plan that failed the shares of its places that had shipped, and started, at its first failure.
+
+    `batch_rank` is that of the batch where that surfaced.
+    """
+    attempts, components = _ranked(frames, window), frames.components
+    first = _first_failures(attempts)
     known = pd.concat([attempts[PLACE], components.loc[components["batch"].notna(), PLACE]]).drop_duplicates()
     places = known.merge(first, on=PLAN).groupby(PLAN).size()
     tried = attempts.merge(first, on=PLAN)
@@ -96,4 +119,5 @@ def _shipped(attempts: pd.DataFrame, first: pd.DataFrame, components: pd.DataFra
         beside=by_place["shipped"] & (by_place["batch_rank"] == by_place["failed_rank"]),
     )
     sums = by_place.groupby([*PLAN, "failed_rank"])[["before", "beside", "started"]].sum().reset_index("failed_rank")
-    return sums.assign(**{name: sums[name] / places.reindex(sums.index) for name in ("before", "beside", "started")})
+    shares = {name: sums[name] / places.reindex(sums.index) for name in ("before", "beside", "started")}
+    return sums.assign(**shares).rename(columns={"failed_rank": "batch_rank"})

@@ -1,6 +1,6 @@
 """The verdict on a week: is releasing getting safer, as far as its rollbacks and change failures can tell."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -11,6 +11,7 @@ from reports.columns import Frames
 from reports.comparisons import TOO_FEW, clustered_interval, plan_permutation
 from reports.groups import Selection, matching, outcome_flags, with_coverage
 from reports.releases import PLAN, component_releases
+from reports.spread import at_last, by_plan, grouped
 from reports.statistics import difference
 from reports.window import Week, Window
 
@@ -21,6 +22,7 @@ BASELINE_WEEKS = 4
 # Under so many plans on a side one bad plan can't be told from a bad week.
 _FEW_PLANS = 5
 _MEASURES = {"change_failure_rate": "change failures", "rollback_rate": "rolled back"}
+_SUMS = ["finished", *_MEASURES]
 # Two rates are tested, so each gets half of the 5 % of weeks that may be called without a change.
 _ALPHA = 0.05 / len(_MEASURES)
 
@@ -89,15 +91,26 @@ def verdict(frames: Frames, window: Window, *, as_of: datetime | None, baseline_
     """
     this, past = window.weeks[-1], window.weeks[:-1][-baseline_weeks:] if baseline_weeks > 0 else ()
     before = [week for week in past if not is_young(week, as_of)]
-    releases = _finished_releases(frames, window)
-    now_plans = _plan_sums(releases[releases["week"] == this.label])
-    before_plans = _plan_sums(releases[releases["week"].isin([week.label for week in before])])
+    sides = {"now": (this.label,), "before": tuple(week.label for week in before)}
+    kinds = grouped(_plan_sums(frames, window, sides), ["side", *_SUMS], {"plans": ("finished", "size")}, {})
+    return _judged(kinds, frames.nights, window, before, as_of)
+
+
+@at_last
+def _judged(
+    kinds: pd.DataFrame, nights: pd.DataFrame, window: Window, before: Sequence[Week], as_of: datetime | None
+) -> Verdict:
+    """Judge by the plans' sums: `plans` of them are of one kind, and can't be told apart."""
+    this = window.weeks[-1]
+    kinds = kinds.sort_values(_SUMS, ignore_index=True)
+    plans = kinds.loc[kinds.index.repeat(kinds["plans"])]
+    now_plans, before_plans = (plans[plans["side"] == side] for side in ("now", "before"))
     measures = tuple(_measure(name, now_plans, before_plans) for name in _MEASURES)
     finished, finished_before = int(now_plans["finished"].sum()), int(before_plans["finished"].sum())
     is_few = min(finished, finished_before) < TOO_FEW or min(len(now_plans), len(before_plans)) < _FEW_PLANS
     is_provisional = is_young(this, as_of)
     word: Word = "too little data" if is_few else _word(measures, is_provisional=is_provisional)
-    gaps = _weeks_with_gaps(frames, window, [*before, this])
+    gaps = _weeks_with_gaps(nights, window, [*before, this])
     return Verdict(
         word=word,
         week=this.label,
@@ -134,9 +147,15 @@ def _finished_releases(frames: Frames, window: Window) -> pd.DataFrame:
     return releases[releases["finished"] == 1]
 
 
-def _plan_sums(releases: pd.DataFrame) -> pd.DataFrame:
-    """Return per plan the finished releases, and how many of them count in each measure."""
-    return releases.groupby(PLAN)[["finished", *_MEASURES]].sum()
+@by_plan
+def _plan_sums(frames: Frames, window: Window, sides: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    """Return per side and plan the finished releases of its weeks, and how many of them count in each measure."""
+    releases = _finished_releases(frames, window)
+    parts = [
+        releases[releases["week"].isin(weeks)].groupby(PLAN)[_SUMS].sum().assign(side=side)
+        for side, weeks in sides.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
 
 
 def _measure(name: str, now: pd.DataFrame, before: pd.DataFrame) -> Measure:
@@ -183,10 +202,10 @@ def _direction(measure: Measure) -> str:
     return "worse" if measure.change > 0 else "better"
 
 
-def _weeks_with_gaps(frames: Frames, window: Window, weeks: Sequence[Week]) -> tuple[str, ...]:
+def _weeks_with_gaps(nights: pd.DataFrame, window: Window, weeks: Sequence[Week]) -> tuple[str, ...]:
     """Name the weeks of which not every planned night was archived in full, and those that had none."""
     table = pd.DataFrame({"week": pd.Series([week.label for week in weeks], dtype="str")})
-    table = with_coverage(table, frames.nights, Selection(window))
+    table = with_coverage(table, nights, Selection(window))
     return tuple(table.loc[table["coverage"] != "complete", "week"])
 
 

@@ -15,9 +15,10 @@ from reports.comparisons import fisher, poisson_change
 from reports.composition import weekly_tables
 from reports.marks import is_uncollected
 from reports.restated import Baseline, Restated, definition_breaks, restated_sentence, restated_since
+from reports.spread import by_plan, known, together
 from reports.statistics import rate_change
 from reports.tables import plain, records
-from reports.verdict import AGE_DAYS, Verdict, verdict
+from reports.verdict import AGE_DAYS, Verdict, is_young, verdict
 from reports.week_on_week import change_sentence, rollback_failures_sentence
 from reports.window import Week, Window
 
@@ -34,7 +35,7 @@ class WeeklyReport:
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     `breaks` names each week from which a definition is another than in the reports issued on those before.
-    `behind` holds the component releases of all its weeks, with the counts in which each stands.
+    `behind` holds the component releases of its last `behind_weeks` weeks, with the counts in which each stands.
     `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
@@ -47,6 +48,7 @@ class WeeklyReport:
     tables: Mapping[str, pd.DataFrame]
     verdict: Verdict
     behind: pd.DataFrame
+    behind_weeks: int = WEEKS
     settled: Verdict | None = None
     as_of: datetime | None = None
     restated: Restated | None = None
@@ -81,6 +83,7 @@ def weekly_report(
     night_runs: pd.DataFrame | None = None,
     baseline: Baseline | None = None,
     issued: Mapping[str, Mapping[str, int]] | None = None,
+    behind_weeks: int = WEEKS,
 ) -> WeeklyReport:
     """Make the report of the week that begins on `monday` from the frames of its weeks, FAILURES of all history,
     the KNOWN_FAILURES of the night that ends it, and the NIGHT_RUNS.
@@ -91,9 +94,16 @@ def weekly_report(
     and so can call a week settled that a report from an archive some nights behind still calls provisional.
     """
     window, as_of = weekly_window(monday, zone), frames.last_run_ended_at
-    judged = verdict(frames, window, as_of=as_of)
     failures = empty(FAILURES) if failures is None else failures
-    tables = dict(weekly_tables(frames, failures, window, judged, as_of=as_of, recheck_days=recheck_days))
+    told, judged, settled, behind, doubtful = known(
+        frames,
+        weekly_tables(frames, failures, window, as_of=as_of, recheck_days=recheck_days),
+        verdict(frames, window, as_of=as_of),
+        _settled(frames, window, as_of),
+        releases_behind(frames, failures, window, weeks=behind_weeks),
+        together(_doubtful_times(frames, window.last(1))),
+    )
+    tables = {"verdict": judged.table(), **told}
     tables["known-failures"] = empty(KNOWN_FAILURES) if known_failures is None else known_failures
     tables["nights"] = _nights(empty(NIGHT_RUNS) if night_runs is None else night_runs, window)
     headline = _headline(tables)
@@ -112,11 +122,12 @@ def weekly_report(
         result=_result(headline),
         headline=headline,
         sentences=sentences,
-        unknowns=tuple(_unknowns(headline, above, tables, recheck_days) + _doubtful_times(frames, window.last(1))),
+        unknowns=tuple(_unknowns(headline, above, tables, recheck_days) + _doubts(doubtful)),
         tables=tables,
         verdict=judged,
-        behind=releases_behind(frames, failures, window),
-        settled=_settled(frames, window, as_of),
+        behind=behind,
+        behind_weeks=behind_weeks,
+        settled=settled,
         as_of=as_of,
         restated=restated,
         breaks=definition_breaks(issued or {}, window),
@@ -144,9 +155,8 @@ def _settled(frames: Frames, window: Window, as_of: datetime | None) -> Verdict 
         earlier = Window.of_weeks(
             window.weeks[-1].start_date - timedelta(days=7 * weeks_back), len(window.weeks) - weeks_back, window.zone
         )
-        judged = verdict(frames, earlier, as_of=as_of)
-        if not judged.is_provisional:
-            return judged
+        if not is_young(earlier.weeks[-1], as_of):
+            return verdict(frames, earlier, as_of=as_of)
     return None
 
 
@@ -265,8 +275,9 @@ def _unknowns(
     return unknowns
 
 
-def _doubtful_times(frames: Frames, week: Window) -> list[str]:
-    """Say how many attempts of the week are over without possible times, and how many are in no week for want of one.
+@by_plan
+def _doubtful_times(frames: Frames, week: Window) -> pd.DataFrame:
+    """Count the attempts of the week that are over without possible times, and those in no week for want of a start.
 
     An attempt without a start is taken for one of the week in which it was first seen.
     """
@@ -275,6 +286,11 @@ def _doubtful_times(frames: Frames, week: Window) -> list[str]:
     untimed = int((~is_timed & week.week_of(over["started_at"]).notna()).sum())
     is_without_start = over["started_at"].isna() & (over["outcome"] != "failed")
     placeless = int((is_without_start & week.week_of(over["first_seen_at"]).notna()).sum())
+    return pd.DataFrame({"untimed": [untimed], "placeless": [placeless]})
+
+
+def _doubts(counts: pd.DataFrame) -> list[str]:
+    untimed, placeless = (int(counts[name].sum()) for name in ("untimed", "placeless"))
     told = []
     if untimed:
         told.append(f"Missing or impossible times: of {_count(untimed, 'attempt')}, counted, but in no duration.")

@@ -11,7 +11,6 @@ from reports.composition import weekly_tables
 from reports.failure_rates import failure_rates
 from reports.groups import Selection
 from reports.rollbacks import rollback_rates
-from reports.verdict import verdict
 
 MONDAYS = {"W44": "2026-10-26", "W45": "2026-11-02", "W46": "2026-11-09", "W47": "2026-11-16"}
 NIGHTS = [night(monday) for monday in MONDAYS.values()]
@@ -167,8 +166,7 @@ def test_components_of_one_name_stay_apart():
 def timeline_of(*attempts, rollbacks=()):
     archive = frames(attempts, rollbacks, nights=NIGHTS)
     window = week_47(4)
-    judged = verdict(archive, window, as_of=None)
-    tables = weekly_tables(archive, empty(FAILURES), window, judged, as_of=None, recheck_days=14)
+    tables = weekly_tables(archive, empty(FAILURES), window, as_of=None, recheck_days=14)
     return timeline_rows(tables["releases"], UTC_ZONE)
 
 
