@@ -30,7 +30,7 @@ LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --genera
   --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra notify --extra page
 lock:
 	$(LOCK) --output-file requirements.txt
-	$(LOCK) --extra audit --extra browser --extra docs --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK) --extra audit --extra browser --extra dask --extra docs --extra parquet --extra test --output-file requirements-test.txt
 
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
