@@ -32,6 +32,10 @@ class ExportError(ArchiverError):
     """The data set can't be written; it is as it was."""
 
 
+class DataSetError(ArchiverError):
+    """The data set can't be read."""
+
+
 class PartlyExportedError(ExportError):
     """Some files are new and some are old; each is whole."""
 
@@ -188,6 +192,33 @@ def opened(directory: Path, time_zone: str, *, is_whole: bool) -> Iterator[DataS
             shutil.rmtree(data_set.staging, ignore_errors=True)
     finally:
         os.close(held)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[tuple[str, list[Partition]]]:
+    """Hold a data set to be read, and return the zone of its weeks and its partitions; no export begins meanwhile.
+
+    SettingsError for a directory that is none; LeaseHeldError while an export is at work on it; DataSetError where an
+    export did not end, or a file is missing or not as long as it should be.
+    """
+    if not (directory / MANIFEST).is_file():
+        raise SettingsError(f"{directory} is no data set: make one with `archiver export {directory}`")
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LeaseHeldError(f"an export is at work on {directory}: wait for it to end") from None
+        zone, partitions = _read_manifest(directory)
+        if (directory / _STAGING).exists():
+            raise DataSetError(f"an export of {directory} did not end: export again")
+        for one in partitions:
+            file = directory / one.path
+            if not file.is_file() or file.stat().st_size != one.size_bytes:
+                raise DataSetError(f"{file} is not the file that was exported: export again")
+        yield zone or "", partitions
+    finally:
+        os.close(lock)
 
 
 def _read_manifest(directory: Path) -> tuple[str | None, list[Partition]]:

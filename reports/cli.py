@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ import typer
 from archiver.clock import Clock
 from archiver.delivery import services_of
 from archiver.errors import ArchiverError
-from archiver.settings import load_settings
+from archiver.settings import Settings, load_settings
 from reports import evidence, publishing
 from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
@@ -32,6 +32,7 @@ from reports.options import (
     By,
     Config,
     CountedUnit,
+    Engine,
     FormatOption,
     Output,
     Project,
@@ -44,6 +45,7 @@ from reports.options import (
 from reports.render import render_weekly
 from reports.rollbacks import rollback_rates
 from reports.sending import DeliveryError, send_weekly
+from reports.weekly import WeeklyReport
 from reports.window import monday_of, parse_week
 
 _ONE_WEEK = timedelta(days=7)
@@ -226,6 +228,14 @@ def _weekly(
         bool, typer.Option("--send", help="Send it to ARCHIVER_NOTIFY_URLS; exit 1 if one did not take it.")
     ] = False,
     as_of: AsOf = None,
+    engine: Annotated[
+        Engine, typer.Option(help="What works it out: pandas from the archive, or Dask from a data set.")
+    ] = Engine.PANDAS,
+    data: Annotated[Path | None, typer.Option(metavar="DIR", help="The data set that `archiver export` made.")] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="Dask's scheduler. Default: processes of this machine."),
+    ] = None,
     config: Config = None,
 ) -> None:
     """Write the weekly report: HTML, Markdown, JSON and a CSV file per table.
@@ -240,13 +250,16 @@ def _weekly(
         )
     if issue and as_of is not None:
         raise UsageError("--issue keeps what is known now: leave out --as-of")
+    _check_engine(engine, data, scheduler, is_of_archive=issue or as_of is not None)
     settings = load_settings(config)
     services = services_of(settings, "--send") if send else []
     zone = ZoneInfo(settings.timezone)
     at = parse_as_of(as_of, zone)
     now = clock_of(context).now()
     monday = parse_week(week) if week is not None else monday_of((at or now).astimezone(zone).date()) - _ONE_WEEK
-    if issue:
+    if data is not None:
+        report, said = _by_dask(settings, monday, project or None, data, scheduler), []
+    elif issue:
         report, digest = issue_weekly(settings, monday, project or None, now)
         said = [f"issued {report.week.label}, SHA-256 {digest}"]
     else:
@@ -263,6 +276,29 @@ def _weekly(
         _say([f"sent to {name}" for name in sent])
         if failed:
             raise DeliveryError(f"the report of {report.week.label} was not delivered to {'; '.join(failed)}")
+
+
+def _check_engine(engine: Engine, data: Path | None, scheduler: str | None, *, is_of_archive: bool) -> None:
+    if engine is Engine.PANDAS and (data is not None or scheduler is not None):
+        raise UsageError("--data and --scheduler are for --engine dask")
+    if engine is Engine.DASK and data is None:
+        raise UsageError(
+            "--engine dask works on a data set: make one with `archiver export DIR`, name it with --data DIR"
+        )
+    if engine is Engine.DASK and is_of_archive:
+        raise UsageError("--issue and --as-of ask the archive: leave them out with --engine dask")
+
+
+def _by_dask(
+    settings: Settings, monday: date, projects: Sequence[str] | None, data: Path, scheduler: str | None
+) -> WeeklyReport:
+    try:
+        from reports.dask_weekly import dask_weekly  # noqa: PLC0415 - an extra, which takes seconds to import
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"--engine dask needs the extra `dask` ({error.name} is missing): pip install 'release-archiver[dask]'"
+        ) from None
+    return dask_weekly(settings, monday, projects, data, scheduler)
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -191,7 +191,7 @@ class DaskFrames(DaskRows, SpreadFrames):
 
     def known(self, told: Any) -> Any:
         """Do all that was noted, on the Dask scheduler that is set, by default in this thread."""
-        get = get_scheduler() or get_sync  # type: ignore[no-untyped-call] # Dask's own
+        get = get_scheduler() or get_sync
         graph, homes = _graph(self._program, self._parts)
         return _values(told, _all_home(self._program, get({**self._graph, **graph}, homes)))
 

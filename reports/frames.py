@@ -1,6 +1,7 @@
 """The archive's tables as typed frames: the only reader of SQL."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -63,10 +64,17 @@ def frames_of(
     # An attempt stays in the place it was first seen in, and has that place's labels.
     place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
     attempts = attempts.merge(load_labels(archive, touched), on=place, how="left")
-    return Frames(
+    return replace(
+        books_of(archive),
         attempts=conform(attempts, attempt_columns),
         rollbacks=_load(archive, schema.rollbacks, rollback_columns, touched),
         components=_load(archive, schema.components, COMPONENTS, touched),
+    )
+
+
+def books_of(archive: Reading) -> Frames:
+    """Read what is known of nights and runs; the facts are left out."""
+    return Frames(
         nights=archive.books(
             select(*(schema.nights.c[name] for name in NIGHTS)).where(archive.of_projects(schema.nights)), NIGHTS
         ),

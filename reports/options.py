@@ -18,6 +18,13 @@ class CountedUnit(StrEnum):
     RELEASE = "release"
 
 
+class Engine(StrEnum):
+    """What works a report out."""
+
+    PANDAS = "pandas"
+    DASK = "dask"
+
+
 Since = Annotated[str | None, typer.Option(help="First day, such as 2026-08-24. Default: 13 whole weeks back.")]
 Until = Annotated[str | None, typer.Option(help="First day after the window. Default: this week's Monday.")]
 By = Annotated[str, typer.Option(help=f"Groups, parted by commas: {', '.join(GROUP_COLUMNS)}.")]

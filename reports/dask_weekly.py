@@ -1,0 +1,122 @@
+"""The weekly report of a data set, made by Dask: on the cluster of a scheduler, or on the processes of this machine."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+from distributed import Client, LocalCluster
+from distributed.scheduler import KilledWorker
+
+from archiver.dataset import DataSetError, Partition, held
+from archiver.errors import ArchiverError, SettingsError
+from archiver.settings import Settings
+from reports.columns import Frames
+from reports.data_set import ROWS_IN_PART, books, plan_ranges
+from reports.distributed import DaskFrames
+from reports.frames import books_of
+from reports.weekly import WEEKS, WeeklyReport, weekly_report, weekly_window
+from reports.window import Window
+
+# The page has room for fewer: of weeks that would make it more it tells the figures alone.
+_ROWS_BEHIND = 250_000
+_PATIENCE = "10s"
+
+
+class ClusterError(ArchiverError):
+    """The cluster is out of reach, or did not do the work."""
+
+
+def dask_weekly(
+    settings: Settings, monday: date, projects: Sequence[str] | None, directory: Path, scheduler: str | None
+) -> WeeklyReport:
+    """Make the report of the week that begins on `monday` from a data set.
+
+    It is that of the archive as it was exported; only what reports were issued before is not known to a data set.
+    SettingsError, DataSetError or LeaseHeldError where it can't be read, ClusterError where Dask can't.
+    """
+    with held(directory) as (zone, partitions):
+        if zone != settings.timezone:
+            raise SettingsError(f"{directory} has the weeks of {zone}, not {settings.timezone}: export in that zone")
+        window = weekly_window(monday, ZoneInfo(zone))
+        _refuse_unknown(directory, partitions, window)
+        with connected(scheduler):
+            return data_set_report(settings, window, projects, directory, partitions)
+
+
+def data_set_report(
+    settings: Settings,
+    window: Window,
+    projects: Sequence[str] | None,
+    directory: Path,
+    partitions: Sequence[Partition],
+    rows_in_part: int = ROWS_IN_PART,
+) -> WeeklyReport:
+    """Make the report of a window's last week on the Dask scheduler that is set."""
+    monday = window.weeks[-1].start_date
+    with books(directory, partitions, projects) as found:
+        known_failures = found.known_failures(monday + timedelta(days=7))
+        parts = plan_ranges(directory.resolve(), partitions, window, projects, rows_in_part)
+        frames = DaskFrames(parts, books_of(found))
+    try:
+        return weekly_report(
+            cast("Frames", frames),
+            monday,
+            window.zone,
+            recheck_days=settings.recheck_days,
+            failures=cast("pd.DataFrame", frames.failures),
+            known_failures=known_failures,
+            behind_weeks=_weeks_behind(partitions, window, projects),
+        )
+    except FileNotFoundError as error:
+        raise DataSetError(f"no such file: {error.filename or error}; each worker needs the same {directory}") from None
+    except KilledWorker as error:
+        raise ClusterError(f"workers died at the work, maybe for want of memory: {error}") from None
+
+
+def _refuse_unknown(directory: Path, partitions: Sequence[Partition], window: Window) -> None:
+    known = sorted({one.week for one in partitions if one.week[0].isdigit()})
+    week = window.weeks[-1].label
+    if week not in known:
+        has = f"it has weeks from {known[0]} to {known[-1]}" if known else "it is empty"
+        raise DataSetError(f"{directory} knows nothing of {week}: {has}; export again, or name another week")
+
+
+def _weeks_behind(partitions: Sequence[Partition], window: Window, projects: Sequence[str] | None) -> int:
+    """Return of how many weeks releases are brought home: the last one, and those before it while they are not many."""
+    sizes = dict.fromkeys((week.label for week in window.weeks), 0)
+    for one in partitions:
+        if one.table == "component_releases" and one.week in sizes and (projects is None or one.project_id in projects):
+            sizes[one.week] += one.rows
+    rows = weeks = 0
+    for size in reversed(sizes.values()):
+        rows += size
+        if weeks and rows > _ROWS_BEHIND:
+            break
+        weeks += 1
+    return min(weeks, WEEKS)
+
+
+@contextmanager
+def connected(scheduler: str | None) -> Iterator[Client]:
+    """Let Dask work on the cluster of a scheduler, such as tcp://10.0.0.5:8786; by default on processes of its own."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said in one line
+    if scheduler is None:
+        with (
+            LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError, TypeError) as error:
+        raise ClusterError(f"the scheduler {scheduler} can't be reached: {error}") from None
+    with client:
+        if not client.scheduler_info()["workers"]:
+            raise ClusterError(f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`")
+        yield client
