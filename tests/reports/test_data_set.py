@@ -1,0 +1,179 @@
+"""The weekly report of an exported data set is that of its archive; one that can't be read is said in a line."""
+
+import json
+import os
+import sys
+from datetime import date, timedelta
+
+import dask
+import pytest
+from dask_parts import DATA, MONDAY, assert_same_report, export_again, export_random
+from report_builders import UTC_ZONE, at
+
+from archiver import schema
+from archiver.clock import ManualClock
+from archiver.dataset import held, opened
+from archiver.settings import Settings
+from reports import cli
+from reports.dask_weekly import data_set_report
+from reports.frames import load_frames
+from reports.messages import load_failures
+from reports.reading import reading
+from reports.weekly import weekly_report, weekly_window
+
+CLOCK = ManualClock(at("2026-11-30 12:00"))
+
+
+@pytest.fixture(params=["sqlite_archive", "postgres_archive"])
+def engine(request):
+    return request.getfixturevalue(request.param)
+
+
+def of_archive(engine, monday, projects=None):
+    window = weekly_window(monday, UTC_ZONE)
+    with reading(engine, projects) as archive:
+        said, known_failures = load_failures(archive, window), archive.known_failures(monday + timedelta(days=7))
+    return weekly_report(
+        load_frames(engine, window, projects),
+        monday,
+        UTC_ZONE,
+        recheck_days=14,
+        failures=said,
+        known_failures=known_failures,
+    )
+
+
+def of_data_set(monday, projects=None, rows_in_part=40):
+    with held(DATA) as (_, partitions), dask.config.set(scheduler="synchronous"):
+        window = weekly_window(monday, UTC_ZONE)
+        return data_set_report(Settings(), window, projects, DATA, partitions, rows_in_part)
+
+
+def test_the_report_of_a_data_set_is_that_of_its_archive(engine):
+    export_random(engine, 51)
+    with engine.begin() as connection:  # alike in three nights: a known failure
+        for number in range(3):
+            day = date(2026, 11, 20 + number)
+            run = {"run_id": f"r{day}", "run_key": f"r{day}", "project_id": "p1", "kind": "scheduled"}
+            run |= {"night_date": day, "started_at": at(f"{day} 02:15"), "ended_at": at(f"{day} 02:20")}
+            run |= {"outcome": "partial", "archiver_version": "0.1.0", "schema_revision": "1", "mapping_version": 1}
+            connection.execute(schema.runs.insert(), run)
+            missed = {"fetch_failure_key": f"f{day}", "run_id": run["run_id"], "project_id": "p1", "plan_id": "stuck"}
+            missed |= {"stage": "deploy_info", "error_code": "500", "message": "no", "failed_at": run["ended_at"]}
+            connection.execute(schema.fetch_failures.insert(), missed)
+    export_again(engine)
+    expected = of_archive(engine, MONDAY)
+    assert list(expected.tables["known-failures"]["plan_id"]) == ["stuck"]
+    assert len(expected.tables["rollback-failures"]) > 0
+    assert_same_report(of_data_set(MONDAY), expected)
+
+
+def test_a_project_of_it_alone_and_an_earlier_week_are_equal_too(sqlite_archive):
+    export_random(sqlite_archive, 52)
+    earlier = MONDAY - timedelta(weeks=2)
+    assert_same_report(of_data_set(earlier, ["p2"]), of_archive(sqlite_archive, earlier, ["p2"]))
+    assert_same_report(of_data_set(MONDAY, ["nobody"]), of_archive(sqlite_archive, MONDAY, ["nobody"]))
+
+
+def weekly(capsys, *options):
+    """Ask for the report of the week by Dask; return exit code and the line on standard error."""
+    code = cli.run(["weekly", "--out", "out", "--week", "2026-W47", *options], clock=CLOCK)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    return code, lines[0].removeprefix("reports: ")
+
+
+BY_DASK = ("--engine", "dask", "--data", str(DATA))
+
+
+def test_what_is_asked_of_both_engines_is_refused(capsys):
+    assert weekly(capsys, "--engine", "dask")[0] == 2
+    assert weekly(capsys, "--data", "data") == (2, "--data and --scheduler are for --engine dask")
+    assert weekly(capsys, "--scheduler", "tcp://127.0.0.1:1")[0] == 2
+    assert weekly(capsys, *BY_DASK, "--issue") == (
+        2,
+        "--issue and --as-of ask the archive: leave them out with --engine dask",
+    )
+
+
+def test_without_the_extra_its_name_is_told(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.delitem(sys.modules, "reports.dask_weekly")
+    code, said = weekly(capsys, *BY_DASK)
+    assert (code, "pip install 'release-archiver[dask]'" in said) == (2, True)
+
+
+def test_a_directory_that_is_no_data_set_is_told(capsys):
+    assert weekly(capsys, *BY_DASK) == (2, "data is no data set: make one with `archiver export data`")
+    DATA.mkdir()
+    (DATA / "_manifest.json").write_text('{"format": 99}')
+    assert weekly(capsys, *BY_DASK) == (2, "data/_manifest.json is no manifest of this version: name a new directory")
+
+
+def test_a_data_set_that_is_not_whole_is_told(capsys, sqlite_archive):
+    export_random(sqlite_archive, 53, plans=5)
+    with opened(DATA, "UTC", is_whole=True):
+        assert weekly(capsys, *BY_DASK)[0] == 75
+    (DATA / "_staging").mkdir()
+    assert weekly(capsys, *BY_DASK) == (3, "an export of data did not end: export again")
+    (DATA / "_staging").rmdir()
+    [file, *_] = sorted(DATA.glob("job_attempts/*/*/*.parquet"))
+    os.truncate(file, 100)
+    assert weekly(capsys, *BY_DASK) == (3, f"{file} is not the file that was exported: export again")
+    file.unlink()
+    assert weekly(capsys, *BY_DASK)[0] == 3
+
+
+def test_a_week_of_which_it_knows_nothing_and_weeks_of_another_zone_are_told(capsys, sqlite_archive, monkeypatch):
+    export_random(sqlite_archive, 54, plans=5)
+    code, said = weekly(capsys, *BY_DASK, "--week", "2027-W20")
+    assert (code, said[:34]) == (3, "data knows nothing of 2027-W20: it")
+    monkeypatch.setenv("ARCHIVER_TIMEZONE", "Asia/Shanghai")
+    assert weekly(capsys, *BY_DASK) == (2, "data has the weeks of UTC, not Asia/Shanghai: export in that zone")
+
+
+def test_a_column_that_an_older_program_did_not_write_is_told(capsys, sqlite_archive, monkeypatch):
+    import pyarrow.parquet as pq
+
+    from reports import dask_weekly
+
+    export_random(sqlite_archive, 55, plans=5)
+    manifest = json.loads((DATA / "_manifest.json").read_text())
+    for one in manifest["partitions"]:
+        if one["table"] == "component_releases":
+            rows = pq.read_table(DATA / one["path"], partitioning=None)
+            pq.write_table(rows.drop_columns(["team"]), DATA / one["path"])
+            one["size_bytes"] = (DATA / one["path"]).stat().st_size
+    (DATA / "_manifest.json").write_text(json.dumps(manifest))
+    monkeypatch.setattr(dask_weekly, "connected", lambda _: dask.config.set(scheduler="synchronous"))
+    code, said = weekly(capsys, *BY_DASK)
+    assert (code, said.endswith("has no team: export with --full, by this version")) == (3, True)
+
+
+def test_a_scheduler_out_of_reach_is_told(capsys, sqlite_archive, monkeypatch):
+    from reports import dask_weekly
+
+    monkeypatch.setattr(dask_weekly, "_PATIENCE", "200ms")
+    export_random(sqlite_archive, 56, plans=5)
+    code, said = weekly(capsys, *BY_DASK, "--scheduler", "tcp://127.0.0.1:1")
+    assert (code, said[:50]) == (3, "the scheduler tcp://127.0.0.1:1 can't be reached: ")
+    code, said = weekly(capsys, *BY_DASK, "--scheduler", "nonsense")
+    assert (code, said[:39]) == (3, "the scheduler nonsense can't be reached")
+
+
+def test_the_page_packs_no_week_whose_releases_stayed_where_they_are(sqlite_archive, monkeypatch):
+    from reports import dask_weekly
+    from reports.render import render_weekly
+
+    export_random(sqlite_archive, 57)
+    monkeypatch.setattr(dask_weekly, "_ROWS_BEHIND", 60)
+    report = of_data_set(MONDAY)
+    every = of_archive(sqlite_archive, MONDAY)
+    weeks = sorted(set(report.behind["week"]))
+    assert 0 < report.behind_weeks < 26
+    assert (
+        weeks == [week.label for week in report.window.weeks if week.label in set(every.behind["week"])][-len(weeks) :]
+    )
+    assert len(report.behind) <= 60
+    page = render_weekly(report)["weekly-2026-W47.html"]
+    assert len(page) < len(render_weekly(every)["weekly-2026-W47.html"])
