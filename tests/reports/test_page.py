@@ -462,6 +462,31 @@ def test_a_changed_definition_is_drawn_as_a_break():
     )
 
 
+def test_a_changed_verdict_breaks_the_chart_of_rollbacks_which_counts_as_it_does():
+    report = replace(report_of(attempt()), breaks=(("2026-W46", "verdict"),))
+
+    charts = {chart.name: chart for chart in charts_of(report)}
+
+    assert "definition changed" in charts["rollbacks"].svg
+    assert "definition changed" not in charts["failure-rate"].svg
+
+
+def test_the_charts_of_releases_say_that_their_band_counts_plans_and_of_rollbacks_their_age():
+    charts = {chart.name: chart for chart in charts_of(report_of(attempt()))}
+
+    for name in ("failure-rate", "rollbacks"):
+        assert "Components of one plan fail together, so it counts plans." in charts[name].svg
+    assert "Every week at the same age, as in the verdict" in charts["rollbacks"].svg
+    assert "with plan-clustered intervals" in page_table(report_of(attempt()), "verdict").caption
+
+
+def test_no_file_of_a_report_names_who_released():
+    """People are never ranked."""
+    files = render_weekly(report_of(attempt("failed", creator="ana-maria"), rollbacks=[rollback("failed")]))
+
+    assert [name for name, text in files.items() if "ana-maria" in text or "creator" in text] == []
+
+
 def test_a_chart_is_one_definition_for_the_picture_and_for_the_page():
     report = report_of(attempt("failed"))
 
