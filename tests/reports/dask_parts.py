@@ -84,7 +84,7 @@ def every_metric(frames, failures):
     for key in ("component", "version", "project", "team"):
         asked[f"failure rates by {key}"] = failure_rates(frames, Selection(WEEKS, by=("week", key)))
     asked |= {
-        "release rates": release_rates(frames, WEEKLY),
+        "release rates": release_rates(frames, WEEKLY, as_of=NOW),
         "verdict": at_last(Verdict.table)(verdict(frames, WEEKS, as_of=NOW)),
         "flagged components": flagged_components(frames, WEEKS),
         "batch survival": batch_survival(frames, WEEKS),
