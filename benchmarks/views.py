@@ -32,6 +32,8 @@ QUESTIONS = {
     "coverage, one week": "SELECT * FROM coverage " + WEEK,
     "component_releases, one day": "SELECT * FROM component_releases "
     "WHERE started_at >= '2026-07-22T00:00:00.000Z' AND started_at < '2026-07-23T00:00:00.000Z'",
+    "batch_runs, one day": "SELECT * FROM batch_runs "
+    "WHERE started_at >= '2026-07-22T00:00:00.000Z' AND started_at < '2026-07-23T00:00:00.000Z'",
     "batch_runs, one plan": "SELECT * FROM batch_runs WHERE project_id = 'p1' AND plan_id = 'plan-77'",
     "weekly_failure_rates, a zone": "SELECT * FROM weekly_failure_rates WHERE time_zone = 'UTC'",
     "weekly_rollbacks, a zone": "SELECT * FROM weekly_rollbacks WHERE time_zone = 'UTC'",

@@ -17,18 +17,22 @@ _PASS = (
     "duration_seconds",
     "gap_seconds",
     "is_finished",
+    "head_key",
 )
 
 
-def _passes_of_plan(dialect: Dialect) -> str:
-    """Return a query for the batches of the plan `p` around it that had components."""
-    of_plan = "{0}.project_id = p.project_id AND {0}.plan_id = p.plan_id"
+def _of_plan(row: str, plan: str = "p") -> str:
+    return f"{row}.project_id = {plan}.project_id AND {row}.plan_id = {plan}.plan_id"
+
+
+def passes_of_plan(dialect: Dialect) -> str:
+    """Return a query for the batches of the plan `p` around it that had components; each starts with `head_key`."""
     first = f"LEFT JOIN job_attempts AS f ON {of_place(dialect, 'f', 'c')} AND f.attempt = 1"
     begun = f"""SELECT c.batch, min(f.started_at) AS batch_started_at
-    FROM components AS c {first} WHERE {of_plan.format("c")} GROUP BY c.batch"""
+    FROM components AS c {first} WHERE {_of_plan("c")} GROUP BY c.batch"""
     looks = [
         f"""SELECT min(x.first_seen_at) FROM {table} AS x
-      WHERE {of_plan.format("x")} AND x.first_seen_at >= b.batch_started_at"""
+      WHERE {_of_plan("x")} AND x.first_seen_at >= b.batch_started_at"""
         for table in ("components", "job_attempts")
     ]
     looked = f"""SELECT b.*, ({looks[0]}) AS component_look_at, ({looks[1]}) AS attempt_look_at
@@ -39,9 +43,10 @@ def _passes_of_plan(dialect: Dialect) -> str:
         for name in _LABELS
     )
     passes = f"""SELECT k.batch, {labels}, count(*) AS components, {count_if("f.outcome = 'failed'")} AS failed,
-      min(f.started_at) AS started_at, max(f.ended_at) AS ended_at, {count_if(_IS_OVER)} = count(*) AS is_finished
+      min(f.started_at) AS started_at, {dialect.key_of_earliest("f.started_at", "f.attempt_key")} AS head_key,
+      max(f.ended_at) AS ended_at, {count_if(_IS_OVER)} = count(*) AS is_finished
     FROM ({looked}) AS k
-    JOIN components AS c ON {of_plan.format("c")} AND {dialect.same("c.batch", "k.batch")} {first}
+    JOIN components AS c ON {_of_plan("c")} AND {dialect.same("c.batch", "k.batch")} {first}
     LEFT JOIN component_labels AS lb ON lb.component_key = c.component_key AND f.attempt_key IS NOT NULL
     WHERE NOT (c.gone_at IS NOT NULL AND COALESCE(c.gone_at <= k.batch_started_at, true))
       AND NOT COALESCE(c.first_seen_at > k.component_look_at, false)
@@ -55,26 +60,38 @@ def _passes_of_plan(dialect: Dialect) -> str:
     CASE WHEN i.is_finished THEN {dialect.seconds("i.started_at", "i.ended_at")} END AS duration_seconds,
     CASE WHEN i.is_lower_finished AND i.batch IS NOT NULL
       THEN {dialect.seconds("i.lower_ended_at", "i.started_at")} END AS gap_seconds,
-    i.is_finished
+    i.is_finished, i.head_key
   FROM ({beside}) AS i"""
 
 
 def _batch_runs(dialect: Dialect) -> str:
-    join, written = dialect.for_each(_PASS, _passes_of_plan(dialect), "b")
-    measured = ", ".join(f"{written[name]} AS {name}" for name in _PASS[1:])
+    """Return the query. The start is a column of the attempt `h` that a batch starts with: so it is found by index.
+
+    What is asked of `h` beside its key holds for each such attempt. It leaves few others in a span of time for whose
+    plans the passes are worked out: none that was preceded by one whose component was seen no later and is not gone.
+    """
+    join, written = dialect.for_each(_PASS, passes_of_plan(dialect), "b")
+    measured = ", ".join(f"{(written | {'started_at': 'h.started_at'})[name]} AS {name}" for name in _PASS[1:-1])
     identity = key("p.plan_key", f"COALESCE(CAST({written['batch']} AS TEXT), '')")
+    earlier_key = f"e.attempt_key {dialect.by_code} < h.attempt_key {dialect.by_code}"
+    preceding = f"""SELECT 1 FROM job_attempts AS e JOIN components AS ec ON {of_place(dialect, "ec", "e")}
+  WHERE {_of_plan("e", "h")} AND {dialect.same("e.batch", "h.batch")} AND e.attempt = 1
+    AND (e.started_at < h.started_at OR e.started_at = h.started_at AND {earlier_key}) AND ec.gone_at IS NULL
+    AND ec.first_seen_at <= (SELECT hc.first_seen_at FROM components AS hc WHERE {of_place(dialect, "hc", "h")})
+  LIMIT 1"""
     return f"""SELECT {identity} AS batch_run_key, p.plan_key, p.project_id,
   p.plan_id, {written["batch"]} AS batch, p.name AS plan_name, p.creator, p.action, {measured}
 FROM plans AS p
 {join}
+LEFT JOIN job_attempts AS h ON h.attempt_key = {written["head_key"]}
+  AND {_of_plan("h")} AND h.attempt = 1 AND ({preceding}) IS NULL
 WHERE {written["components"]} > 0"""
 
 
 BATCH_RUNS = View(
     name="batch_runs",
     grain="A row is the first pass of one batch of a plan: the first attempts of the components that were there "
-    "when it started. A plan is found by index, a batch's start is not: name plans, as in the example, where a span of "
-    "time is asked for.",
+    "when it started.",
     columns=(
         ViewColumn("batch_run_key", TEXT, "Stable key of the row: plan key and batch"),
         ViewColumn("plan_key", TEXT, "The plan's row in `plans`"),
@@ -100,8 +117,7 @@ BATCH_RUNS = View(
         ViewColumn("is_finished", BOOLEAN, "Whether each component has a first attempt that is over, times possible"),
     ),
     question="How long did each batch of one day's releases take?",
-    example="SELECT plan_name, batch, duration_seconds, gap_seconds FROM batch_runs WHERE plan_key IN "
-    "(SELECT plan_key FROM job_attempts WHERE attempt = 1 AND started_at >= '2026-11-16' AND started_at < '2026-11-17')"
-    " ORDER BY plan_name, batch",
+    example="SELECT plan_name, batch, duration_seconds, gap_seconds FROM batch_runs "
+    "WHERE started_at >= '2026-11-16' AND started_at < '2026-11-17' ORDER BY plan_name, batch",
     query=_batch_runs,
 )

@@ -1,5 +1,6 @@
 """The weekly views: failure rates and rollbacks by component, timing by batch, and what was collected at all."""
 
+from archiver.views.batches import passes_of_plan
 from archiver.views.joins import WEEK, in_week, inferred_start, latest_name
 from archiver.views.releases import release_rows
 from archiver.views.weekly import (
@@ -111,8 +112,13 @@ def _weekly_batch_timing(dialect: Dialect) -> str:
         "total_seconds": "sum(duration_seconds)",
     }
     counts = {"batches": "count(*)", "gaps": "count(gap_seconds)"}
-    events = f"""SELECT b.batch, b.duration_seconds, b.gap_seconds FROM batch_runs AS b
-WHERE b.is_finished AND {in_week("b.started_at")} AND b.plan_key IN (
+    # By plan, not by its start: each batch would have all passes of its plan worked out again. The plus keeps SQLite
+    # from the index of starts; its parser has no room for the passes themselves.
+    source, plan, started_at = f"plans AS p JOIN LATERAL ({passes_of_plan(dialect)}) AS b ON true", "p", "b.started_at"
+    if dialect.is_sqlite:
+        source, plan, started_at = "batch_runs AS b", "b", "+b.started_at"
+    events = f"""SELECT b.batch, b.duration_seconds, b.gap_seconds FROM {source}
+WHERE b.is_finished AND {in_week(started_at)} AND {plan}.plan_key IN (
   SELECT f.plan_key FROM job_attempts AS f
   WHERE f.project_id = w.project_id AND f.attempt = 1 AND {in_week("f.started_at")})"""
     return weekly_query(

@@ -78,6 +78,13 @@ class Dialect:
             "SELECT guess FROM newton ORDER BY step DESC LIMIT 1)"
         )
 
+    def key_of_earliest(self, instant: str, row_key: str) -> str:
+        """Return the key of a group's earliest row, of several the smallest; NULL where no row has an instant."""
+        if self.is_sqlite:  # an instant is a text of 24 letters
+            return f"substr(min({instant} || {row_key}), 25)"
+        in_order = f"array_agg({row_key} ORDER BY {instant}, {row_key} {self.by_code})"
+        return f"({in_order} FILTER (WHERE {instant} IS NOT NULL))[1]"
+
     def ranked(self, rows: str, measures: tuple[str, ...], group: str) -> str:
         """Return rows prepared for `quantile`: SQLite, which has none, needs each value's rank in its group."""
         if not (self.is_sqlite and measures):
