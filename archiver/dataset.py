@@ -178,7 +178,9 @@ def opened(directory: Path, time_zone: str, *, is_whole: bool) -> Iterator[DataS
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LeaseHeldError(f"another export is at work on {directory}: wait for it to end") from None
+            raise LeaseHeldError(
+                f"another export, or a report, is at work on {directory}: wait for it to end"
+            ) from None
         zone, earlier = _read_manifest(directory)
         if zone not in (None, time_zone) and not is_whole:
             raise SettingsError(f"{directory} has the weeks of {zone}, not {time_zone}: export without --project once")

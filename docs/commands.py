@@ -36,7 +36,7 @@ _ONE = {
     "archiver database check": "a difference",
     "reports weekly": "with `--send`, a service did not take the report",
 }
-_LEASING = ("run", "import", "replay", "prune", "labels apply", "database upgrade")
+_LEASING = ("run", "import", "replay", "prune", "labels apply", "database upgrade", "reports weekly")
 _WORDS = {str: "TEXT", int: "N", float: "N", Path: "PATH"}
 
 

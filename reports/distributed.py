@@ -151,22 +151,22 @@ class DaskRows(Spread):
 
     def __init__(self, program: _Program, value: _Value) -> None:
         """Stand for a value of each part."""
-        self._program, self._value = program, value
+        self._program, self.value = program, value
 
     def applied(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "DaskRows":
         """Note a step. An argument that lies in parts too is taken part by part."""
-        arguments = tuple(one._value if isinstance(one, DaskRows) else one for one in (self, *args))  # noqa: SLF001 - its own kind
+        arguments = tuple(one.value if isinstance(one, DaskRows) else one for one in (self, *args))
         return DaskRows(self._program, self._program.note(_Step(function, arguments, kwargs)))
 
     def grouped(self, keys: Sequence[str], counts: Aggregations, measures: Aggregations) -> _Later:
         """Note that rows are put into groups."""
-        table = self._program.bring(self._value, _Counts(keys, counts))
-        values = self._program.bring(self._value, _Values(keys, measures)) if measures else None
+        table = self._program.bring(self.value, _Counts(keys, counts))
+        values = self._program.bring(self.value, _Values(keys, measures)) if measures else None
         return table.applied(_with_measures, values, names_of(keys))
 
     def together(self) -> _Later:
         """Note that rows are brought home."""
-        return self._program.bring(self._value, _Rows())
+        return self._program.bring(self.value, _Rows())
 
 
 def _with_measures(counts: pd.DataFrame, values: pd.DataFrame | None, keys: Sequence[str]) -> pd.DataFrame:
@@ -205,6 +205,7 @@ def dask_frames(
     """
     given = [attempts, rollbacks, components, *([] if failures is None else [failures])]
     count = max(one.npartitions for one in given)
+    # Not the shuffle on disk, which can't take the strings of pandas 3 (dask/partd#82).
     shuffled = [one.shuffle(on=PLAN, npartitions=count, shuffle_method="tasks").optimize() for one in given]
     graph = reduce(lambda all_, one: all_ | dict(one.__dask_graph__()), shuffled, Graph())
     keys = zip(*(one.__dask_keys__() for one in shuffled), strict=True)

@@ -189,7 +189,10 @@ def test_one_project_alone_is_not_exported_into_weeks_of_another_zone(archive):
 
 
 def test_two_exports_at_once_are_refused(sqlite_archive_file):
-    with dataset.opened(DATA, "UTC", is_whole=True), pytest.raises(LeaseHeldError, match="another export is at work"):
+    with (
+        dataset.opened(DATA, "UTC", is_whole=True),
+        pytest.raises(LeaseHeldError, match="another export, or a report, is at work"),
+    ):
         exported(sqlite_archive_file)
 
 

@@ -16,6 +16,9 @@ NOT_RUN = {
     "python3 -m venv /opt/": "it writes outside the test's folder; make test-install installs in an empty place",
     "/opt/release-archiver/": "likewise",
     "datasette --immutable": "it stays up; test_datasette starts one and asks it everything",
+    "dask scheduler": "it stays up; tests/scale starts a cluster",
+    "dask worker": "likewise",
+    "reports weekly --engine dask --scheduler": "it asks that cluster",
 }
 # What of a command is another on this machine: what stands in braces are the test's.
 STANDS_FOR = {

@@ -13,6 +13,7 @@ from report_builders import UTC_ZONE, at
 from archiver import schema
 from archiver.clock import ManualClock
 from archiver.dataset import held, opened
+from archiver.errors import LeaseHeldError
 from archiver.settings import Settings
 from reports import cli
 from reports.dask_weekly import data_set_report
@@ -177,3 +178,10 @@ def test_the_page_packs_no_week_whose_releases_stayed_where_they_are(sqlite_arch
     assert len(report.behind) <= 60
     page = render_weekly(report)["weekly-2026-W47.html"]
     assert len(page) < len(render_weekly(every)["weekly-2026-W47.html"])
+
+
+def test_no_export_begins_while_a_report_reads(sqlite_archive):
+    export_random(sqlite_archive, 58, plans=5)
+    with held(DATA), held(DATA), pytest.raises(LeaseHeldError, match="or a report, is at work on data"):
+        export_again(sqlite_archive)
+    export_again(sqlite_archive)
