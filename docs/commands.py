@@ -36,7 +36,10 @@ _ONE = {
     "archiver database check": "a difference",
     "reports weekly": "with `--send`, a service did not take the report",
 }
-_LEASING = ("run", "import", "replay", "prune", "labels apply", "database upgrade", "reports weekly")
+_LEASING = (
+    *(f"archiver {name}" for name in ("run", "import", "replay", "prune", "labels apply", "database upgrade")),
+    "reports weekly",  # of a data set
+)
 _WORDS = {str: "TEXT", int: "N", float: "N", Path: "PATH"}
 
 
@@ -78,7 +81,7 @@ def _section(path: str, command: Any) -> Iterator[str]:
 
 def _codes(path: str) -> str:
     one = f", 1 ({_ONE[path]})" if path in _ONE else ""
-    return f"0{one}, 2, 3, 70{', 75' if path.removeprefix('archiver ') in _LEASING else ''}"
+    return f"0{one}, 2, 3, 70{', 75' if path in _LEASING else ''}"
 
 
 def _paragraphs(text: str) -> Iterator[str]:
