@@ -19,6 +19,7 @@ from reports.columns import Frames
 from reports.data_set import ROWS_IN_PART, books, plan_ranges
 from reports.distributed import DaskFrames
 from reports.frames import books_of
+from reports.night_frames import load_night_runs
 from reports.weekly import WEEKS, WeeklyReport, weekly_report, weekly_window
 from reports.window import Window
 
@@ -59,7 +60,7 @@ def data_set_report(
     """Make the report of a window's last week on the Dask scheduler that is set."""
     monday = window.weeks[-1].start_date
     with books(directory, partitions, projects) as found:
-        known_failures = found.known_failures(monday + timedelta(days=7))
+        known_failures, night_runs = found.known_failures(monday + timedelta(days=7)), load_night_runs(found)
         parts = plan_ranges(directory.resolve(), partitions, window, projects, rows_in_part)
         frames = DaskFrames(parts, books_of(found))
     try:
@@ -70,6 +71,7 @@ def data_set_report(
             recheck_days=settings.recheck_days,
             failures=cast("pd.DataFrame", frames.failures),
             known_failures=known_failures,
+            night_runs=night_runs,
             behind_weeks=_weeks_behind(partitions, window, projects),
         )
     except FileNotFoundError as error:
