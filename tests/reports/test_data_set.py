@@ -19,6 +19,7 @@ from reports import cli
 from reports.dask_weekly import data_set_report
 from reports.frames import load_frames
 from reports.messages import load_failures
+from reports.night_frames import load_night_runs
 from reports.reading import reading
 from reports.weekly import weekly_report, weekly_window
 
@@ -34,6 +35,7 @@ def of_archive(engine, monday, projects=None):
     window = weekly_window(monday, UTC_ZONE)
     with reading(engine, projects) as archive:
         said, known_failures = load_failures(archive, window), archive.known_failures(monday + timedelta(days=7))
+        night_runs = load_night_runs(archive)
     return weekly_report(
         load_frames(engine, window, projects),
         monday,
@@ -41,6 +43,7 @@ def of_archive(engine, monday, projects=None):
         recheck_days=14,
         failures=said,
         known_failures=known_failures,
+        night_runs=night_runs,
     )
 
 
