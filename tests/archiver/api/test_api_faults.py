@@ -35,6 +35,17 @@ async def test_a_passing_fault_is_retried(make_api, fault):
     assert api.counts.retries >= 1
 
 
+async def test_a_connection_that_breaks_when_used_again_hides_no_request(make_api):
+    """The ceiling and the counts hold for every request that goes out, whichever library would send it once more."""
+    async with Loopback(in_turn(GOOD, RESET, RESET, GOOD)) as server:
+        api = make_api(server.url)
+        await api.fetch_deploy_info("plan-1")
+        await api.fetch_deploy_info("plan-1")
+
+    assert len(server.requests) == api.counts.requests == 4
+    assert api.counts.retries == 2
+
+
 async def test_a_whole_body_without_a_stated_end_is_taken(make_api):
     whole = Said(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"components": []}', then_close=True)
     async with Loopback(in_turn(whole)) as server:
