@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection
-
     from archiver.labelling import Labelled
 
 _MOST_SHOWN = 20
@@ -32,10 +30,11 @@ def apply(
     from archiver.database import connected
     from archiver.labelling import apply_rules
     from archiver.labels import read_rules
-    from archiver.lease import ARCHIVE, acquire
+    from archiver.lease import alone
+    from archiver.logs import configure
     from archiver.settings import load_settings
-    from archiver.writing import in_transaction
 
+    configure("text")
     settings = load_settings(config)
     rules = read_rules(file)
     now = SystemClock().now()
@@ -47,15 +46,7 @@ def apply(
             found = apply_rules(connection, rules, now, writes=False)
     else:
         engine, _ = open_archive(settings)
-
-        def work(connection: "Connection") -> "Labelled":
-            # The lease is taken and given back within the one transaction: whoever comes meanwhile waits for it.
-            lease = acquire(connection, ARCHIVE)
-            done = apply_rules(connection, rules, now)
-            lease.release_in(connection)
-            return done
-
-        found = in_transaction(engine, work)
+        found = alone(engine, lambda connection: apply_rules(connection, rules, now))
         engine.dispose()
     reader.dispose()
     for line in _lines(found, len(rules), is_done=not dry_run):

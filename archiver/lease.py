@@ -4,11 +4,12 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,6 +21,8 @@ from archiver.writing import in_transaction, upsert
 EXPIRY = timedelta(seconds=90)
 HEARTBEAT_SECONDS = 20
 ARCHIVE = "archive"
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,21 @@ def acquire(connection: Connection, name: str) -> Lease:
         ],
     )
     return lease
+
+
+def alone(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+    """Do work on the whole archive in one transaction, under its lease: whoever comes meanwhile waits.
+
+    LeaseHeldError if another process is at work, DatabaseError if the database fails; nothing is changed then.
+    """
+
+    def leased(connection: Connection) -> _T:
+        lease = acquire(connection, ARCHIVE)
+        result = work(connection)
+        lease.release_in(connection)
+        return result
+
+    return in_transaction(engine, leased)
 
 
 def held(connection: Connection) -> set[str]:

@@ -6,7 +6,7 @@ Every command asks the latter. Alembic, slow to import, is loaded for the former
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,16 +194,19 @@ def upgrade_sql(schema: str, since: str | None = None) -> None:
 
 
 def back_up(source: Path, target: Path) -> None:
-    """Copy an SQLite archive while it may be in use, and verify the copy. DatabaseError if it is not sound."""
+    """Copy an SQLite archive while it may be in use, and verify the copy. DatabaseError, and no file, if it fails."""
     try:
         target.touch(mode=0o600)
         with closing(sqlite3.connect(source)) as reader, closing(sqlite3.connect(target)) as writer:
             reader.backup(writer)
             verdict = writer.execute("PRAGMA integrity_check").fetchone()[0]
+            if verdict != "ok":
+                raise sqlite3.DatabaseError(f"the copy is not sound: {verdict}")
     except (OSError, sqlite3.Error) as error:
-        raise DatabaseError(f"can't copy the archive to {target} ({error}): nothing was migrated") from None
-    if verdict != "ok":
-        raise DatabaseError(f"the copy {target} is not sound ({verdict}): nothing was migrated")
+        for left in (target, target.with_name(f"{target.name}-journal")):
+            with suppress(OSError):
+                left.unlink()
+        raise DatabaseError(f"can't copy the archive to {target}: {error}; the archive is as it was") from None
 
 
 def _refuse_newer(connection: Connection, schema: str) -> None:

@@ -76,19 +76,17 @@ def _instant(value: str | None, now: datetime) -> datetime | None:
 def replay(config: Config = None) -> None:
     """Build plans, components, attempts, rollbacks and status changes again from the stored bodies."""
     from archiver.archive import open_archive, open_reader
-    from archiver.lease import ARCHIVE, acquire
+    from archiver.lease import alone
+    from archiver.logs import configure
     from archiver.replay import replay as replay_all
     from archiver.settings import load_settings
 
+    configure("text")
     settings = load_settings(config)
     # Nothing is made or migrated here: where there is no archive, there is nothing to replay.
     open_reader(settings.database_url.get_secret_value(), settings.database_schema).dispose()
     engine, _ = open_archive(settings)
-    # The lease is taken and given back within the one transaction: whoever comes meanwhile waits for it.
-    with engine.begin() as connection:
-        lease = acquire(connection, ARCHIVE)
-        found = replay_all(connection)
-        lease.release_in(connection)
+    found = alone(engine, replay_all)
     typer.echo(f"{found.plans_rebuilt} plans rebuilt: {found.rows_written} rows written, {found.rows_removed} removed")
     if found.facts_kept:
         typer.echo(f"{found.facts_kept} rows kept as they are: they rest on bodies that were pruned")
@@ -107,25 +105,25 @@ def prune(
     """Drop bodies that newer ones have followed, once they are old enough and told by an issued report; never facts."""
     from archiver.archive import open_archive, open_reader
     from archiver.clock import SystemClock
+    from archiver.database import connected
     from archiver.instants import instant_text
-    from archiver.lease import ARCHIVE, acquire
+    from archiver.lease import alone
+    from archiver.logs import configure
     from archiver.pruning import horizons, prune
     from archiver.settings import load_settings
 
+    configure("text")
     settings = load_settings(config)
     now = SystemClock().now()
     until = now - timedelta(days=older_than)
     engine = open_reader(settings.database_url.get_secret_value(), settings.database_schema)
-    with engine.connect() as connection:
+    with connected(engine, settings.database_url.get_secret_value()) as connection:
         found_until = horizons(connection, until, heeds_issued=not force)
         found = prune(connection, found_until, now, writes=False)
     engine.dispose()
     if found.bodies and not dry_run:
         engine, _ = open_archive(settings)
-        with engine.begin() as connection:
-            lease = acquire(connection, ARCHIVE)
-            found = prune(connection, found_until, now)
-            lease.release_in(connection)
+        found = alone(engine, lambda connection: prune(connection, found_until, now))
         engine.dispose()
     would, reaches = ("would be ", "would reach") if dry_run else ("", "reaches")
     typer.echo(f"{found.bodies} bodies of {found.plans} plans {would}dropped, {found.size_bytes:,} bytes")

@@ -297,7 +297,7 @@ def test_a_copy_that_can_not_be_made_stops_the_migration(sqlite_archive_file, se
     newer = second_migration()
     (tmp_path / f"archive.db.before-{newer}").mkdir()
 
-    with pytest.raises(DatabaseError, match="nothing was migrated"):
+    with pytest.raises(DatabaseError, match="the archive is as it was"):
         migrate.upgrade(sqlite_archive_file.engine, sqlite_archive_file.url, "")
 
     assert "colour" not in columns(sqlite_archive_file)

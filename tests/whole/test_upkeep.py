@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import sqlite3
 import stat
 import subprocess
@@ -194,6 +195,35 @@ def test_prune_says_what_would_go_and_then_drops_it(followed):
     assert run("replay")[1].splitlines()[0] == "2 plans rebuilt: 0 rows written, 0 removed"
     assert run("check")[0] == 0
     assert "0 bodies of 0 plans dropped" in run("prune", "--older-than", "0")[1]
+
+
+@pytest.mark.parametrize(
+    ("command", "refused"), [(("replay",), "job_attempts"), (("prune", "--older-than", "0"), "snapshots")]
+)
+def test_a_database_that_breaks_off_a_rewrite_is_told_in_a_line_and_keeps_all(followed, command, refused):
+    with closing(sqlite3.connect("archive.db")) as connection, connection:
+        connection.execute("UPDATE job_attempts SET fail_message = 'altered'")
+        connection.execute(
+            f"CREATE TRIGGER full BEFORE UPDATE ON {refused} BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+        )
+    before = rows("SELECT * FROM job_attempts"), rows("SELECT * FROM snapshots")
+
+    code, out, err = run(*command)
+
+    assert (code, out, err) == (3, "", "error: the database failed: disk full\n")
+    assert (rows("SELECT * FROM job_attempts"), rows("SELECT * FROM snapshots")) == before
+
+
+def test_a_backup_that_has_no_room_leaves_no_file(imported):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (65_536, resource.RLIM_INFINITY))
+
+    command = [sys.executable, "-B", "-m", "archiver", "backup", "copy.db"]
+    done = subprocess.run(command, capture_output=True, check=False, preexec_fn=limit)
+
+    assert (done.returncode, done.stdout) == (3, b"")
+    assert done.stderr.decode().startswith("error: can't copy the archive to copy.db: ")
+    assert not [path for path in imported.iterdir() if path.name.startswith("copy")]
 
 
 def test_prune_keeps_what_is_young_and_what_the_last_issued_report_did_not_know(followed):
