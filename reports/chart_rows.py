@@ -1,6 +1,7 @@
 """What the weekly charts show, as rows: one state a mark, its numbers, and the words that tell them."""
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -258,7 +259,9 @@ def _plan(key: tuple[str, str], rows: Sequence[Row]) -> Row:
 
 
 def _wall(instant: str, zone: ZoneInfo) -> int:
-    local = datetime.fromisoformat(instant).astimezone(zone)
+    local = datetime.fromisoformat(instant)
+    with suppress(OverflowError):  # in the last hours that a calendar knows, of the year 9999
+        local = local.astimezone(zone)
     return round(local.replace(tzinfo=UTC).timestamp() * 1000)
 
 

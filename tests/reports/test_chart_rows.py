@@ -1,5 +1,7 @@
 """What the charts show: nothing, not collected and too few never look alike, and what is left out is said."""
 
+from zoneinfo import ZoneInfo
+
 import pytest
 from report_builders import UTC_ZONE, at, attempt, frames, night, rollback, week_47
 
@@ -163,11 +165,11 @@ def test_components_of_one_name_stay_apart():
     assert {row["component"] for row in rows.rows} == {"api", "api (2)"}
 
 
-def timeline_of(*attempts, rollbacks=()):
+def timeline_of(*attempts, rollbacks=(), zone=UTC_ZONE):
     archive = frames(attempts, rollbacks, nights=NIGHTS)
     window = week_47(4)
     tables = weekly_tables(archive, empty(FAILURES), window, as_of=None, recheck_days=14)
-    return timeline_rows(tables["releases"], UTC_ZONE)
+    return timeline_rows(tables["releases"], zone)
 
 
 def test_a_plan_shows_the_worst_that_happened_to_it_and_each_batch_its_own():
@@ -189,6 +191,13 @@ def test_a_failed_rollback_is_worse_than_a_failure():
     rows = timeline_of(attempt("failed"), rollbacks=[rollback("failed")])
 
     assert rows.rows[0]["plan_outcome"] == "rollback failed"
+
+
+def test_a_release_that_claims_to_end_with_the_calendar_is_drawn_east_of_greenwich_too():
+    seconds = (at("9999-12-31 23:59") - at("2026-11-16 10:00")).total_seconds()
+    rows = timeline_of(attempt(seconds=seconds), zone=ZoneInfo("Asia/Shanghai"))
+
+    assert rows.rows[0]["end"] == at("9999-12-31 23:59").timestamp() * 1000
 
 
 def test_a_release_without_a_known_end_ends_where_it_starts():
