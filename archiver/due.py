@@ -44,7 +44,8 @@ def is_due(  # noqa: PLR0911 - one rule, one line
     if options.kind == "watch":
         return False
     window_from = state.recheck_from_at or state.settled_at
-    if window_from is None or now < window_from + timedelta(days=options.recheck_days):
+    # Subtracted, since a plan may claim a time that nothing can be added to (the year 9999).
+    if window_from is None or now - window_from < timedelta(days=options.recheck_days):
         return True
     if options.sweep_days == 0:
         return False

@@ -162,7 +162,7 @@ class _Import:
             # The next run or import finds the row still open, and marks it interrupted.
             log.warning("import.run_not_closed", run_id=result.run_id, error=str(error))
             result.outcome = "partial" if self.has_saved else "failed"
-            result.error = result.error or str(error)
+            result.error = result.error or f"how the import ended could not be written down: {error}"
 
 
 def _failure(one: Unreadable) -> tuple[str, ApiError]:

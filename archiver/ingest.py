@@ -111,7 +111,7 @@ class _Run:
                 await self.books.save_gone(absent[start : start + SAVE_PLANS], answer.captured_at)
         else:
             self.books.note(
-                f"the list holds {len(nameless)} items without an id"
+                f"the list holds {len(nameless)} items without an id that can be asked for"
                 if listing.is_whole
                 else f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)"
             )

@@ -78,7 +78,7 @@ def open_run(
     connection.execute(
         update(runs)
         .where(runs.c.project_id == project_id, runs.c.outcome == "running")
-        .values(outcome="interrupted", ended_at=started_at, error="the process ended before the run did")
+        .values(outcome="interrupted", ended_at=started_at, error="the process ended before it wrote how the run did")
     )
     stamp = instant_text(started_at).translate({ord(mark): None for mark in "-:."})
     run_id = f"{stamp}-{secrets.token_hex(3)}"

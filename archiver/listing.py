@@ -6,11 +6,14 @@ from archiver.errors import ApiError, GiveUpPlanError
 from archiver.mapping import text
 from archiver.store import Seen, body_of
 
+_LOST = "\N{REPLACEMENT CHARACTER}"
+
 
 def read_list(listing: PlanList, answer: Answer) -> tuple[dict[str, Seen], list[tuple[str | None, ApiError]]]:
     """Read the items, by plan id; the last one wins where a plan stands in the list twice.
 
-    Items without an id come back as failures, named `missing:<name or position>`.
+    Items without an id, or with one of which letters are lost (they are U+FFFD: the API could not be asked for it, and
+    others may look the same), come back as failures, named `missing:<name or position>`.
     """
     listed: dict[str, Seen] = {}
     nameless: dict[str | None, ApiError] = {}
@@ -21,10 +24,13 @@ def read_list(listing: PlanList, answer: Answer) -> tuple[dict[str, Seen], list[
             plan_id = text(item.id)
         except WrongShapeError:
             item, plan_id = PlanItem(), None
-        if plan_id is None:
+        if plan_id is None or _LOST in plan_id:
             name = f"missing:{text(item.name) or position}"
-            error = GiveUpPlanError("the list holds an item without an id", stage="list", body=content)
-            nameless[f"missing:{position}" if name in nameless else name] = error
+            name = f"missing:{position}" if name in nameless else name
+            while name in nameless:
+                name += f", item {position}"
+            what = "without an id" if plan_id is None else f"whose id {plan_id!r} is not as it was"
+            nameless[name] = GiveUpPlanError(f"the list holds an item {what}", stage="list", body=content)
         else:
             listed[plan_id] = Seen(plan_id, item, body_of(content, answer.captured_at))
     return listed, list(nameless.items())

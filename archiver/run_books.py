@@ -197,4 +197,5 @@ class RunBooks:
             # The next run finds the row still open, and marks it interrupted.
             log.warning("ingest.run_not_closed", run_id=result.run_id, error=str(error))
             result.outcome = "partial" if self.has_saved else "failed"
+            self.note(f"how the run ended could not be written down: {error}")
         log.info("ingest.run_ended", run_id=result.run_id, outcome=result.outcome, **asdict(counts))

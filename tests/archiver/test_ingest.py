@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from builders import DAY_MS, component, deploy_info, plan_item
 from fakes import FakeApi, gone, refused
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from archiver import schema
 from archiver.api.limits import Counts
@@ -128,6 +128,49 @@ async def test_items_without_an_id_are_failures_each_and_nothing_is_tombstoned(a
     assert sorted(row["plan_id"] for row in failures) == ["missing:2", "missing:3", "missing:4", "missing:x"]
     assert {row["stage"] for row in failures} == {"list"}
     assert archive.rows(schema.plans, plan_id="b")[0]["gone_at"] is None
+
+
+async def test_names_that_look_like_positions_hide_no_item(archive, api):
+    api.items = [{"name": "1"}, {"name": "1"}, {"name": "3"}, None, plan_item("a")]
+
+    result = await run(archive, api)
+
+    assert summary(result) == {"listed": 5, "fetched": 1, "changed": 1, "skipped": 0, "gone": 0, "failed": 4}
+    assert len({row["plan_id"] for row in archive.rows(schema.fetch_failures)}) == 4
+
+
+async def test_ids_with_lost_letters_are_failures_each_and_not_asked_for(archive, api):
+    api.items = [plan_item("u\x00x"), plan_item("u\N{REPLACEMENT CHARACTER}x"), plan_item("a")]
+
+    result = await run(archive, api)
+
+    assert (result.outcome, api.asked) == ("partial", ["a"])
+    assert summary(result) == {"listed": 3, "fetched": 1, "changed": 1, "skipped": 0, "gone": 0, "failed": 2}
+    assert all("is not as it was" in row["message"] for row in archive.rows(schema.fetch_failures))
+
+
+@pytest.mark.parametrize("name", ["create_time", "execute_time", "modify_time"])
+async def test_a_settled_plan_of_the_end_of_time_is_fetched_again_and_again(archive, api, clock, name):
+    api.items = [plan_item("a", **{name: 253_402_300_799_999}), plan_item("b")]
+    for _ in range(3):
+        result = await run(archive, api, recheck_days=14)
+        assert (result.outcome, "a" in api.asked) == ("complete", True)
+        clock.advance(DAY_MS / 1000)
+
+
+async def test_a_run_whose_end_can_not_be_written_down_says_so(sqlite_archive_file, api):
+    """The disk may fill up between the last plan and the books."""
+    api.items = [plan_item("a")]
+    with sqlite_archive_file.engine.begin() as connection:
+        connection.execute(
+            text("CREATE TRIGGER full BEFORE UPDATE ON runs BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        )
+
+    result = await run(sqlite_archive_file, api)
+
+    assert result.outcome == "partial"
+    assert result.error == "how the run ended could not be written down: the database failed: disk full"
+    assert len(sqlite_archive_file.rows(schema.job_attempts)) == 1
 
 
 async def test_a_body_of_the_wrong_shape_is_kept_with_the_failure(archive, api):
