@@ -74,7 +74,7 @@ def refusal(kind: type[_E], subject: Subject, reply: Reply, hint: str = "") -> _
     """Build an error of `kind` from an answer: one line, with the vendor's code, text and request id."""
     code, text, request_id = _vendor_words(reply)
     parts = f"HTTP {reply.status}"
-    parts += f" {code}" if code else ""
+    parts += f" {code}" if code and code != str(reply.status) else ""
     parts += f": {text}" if text else ""
     parts += f" (request id {request_id})" if request_id else ""
     parts += f"; {hint}" if hint else ""

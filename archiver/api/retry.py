@@ -89,8 +89,9 @@ class Retrying:
 
 
 def _given_up(subject: Subject, fault: PassingError, tries: int, spent_seconds: float) -> Exception:
+    pause = f", asked to wait {fault.retry_after_seconds:g} s" if fault.retry_after_seconds else ""
     return subject.last_word(
-        f"{fault}; given up after {tries} {'try' if tries == 1 else 'tries'} in {spent_seconds:.1f} s",
+        f"{fault}; given up after {tries} {'try' if tries == 1 else 'tries'} in {spent_seconds:.1f} s{pause}",
         stage=fault.stage,
         status=fault.status,
         error_code=fault.error_code,

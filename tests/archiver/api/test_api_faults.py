@@ -70,6 +70,16 @@ async def test_a_lasting_fault_ends_within_the_time_for_retries(make_api, clock)
     assert 7 <= api.counts.requests <= 14
 
 
+async def test_a_pause_that_is_longer_than_the_time_left_is_told_and_a_code_is_told_once(make_api):
+    throttled = said(429, {"error_code": "429", "error_msg": "throttled"}, headers=[("Retry-After", "45")])
+    async with Loopback(in_turn(throttled)) as server:
+        api = make_api(server.url, limits=Limits(retry_seconds=30))
+        with pytest.raises(
+            GiveUpPlanError, match=r"HTTP 429: throttled; given up after 1 try in .* s, asked to wait 45 s"
+        ):
+            await api.fetch_deploy_info("plan-1")
+
+
 async def test_a_lasting_fault_on_the_list_ends_the_run(make_api):
     async with Loopback(in_turn(said(503))) as server:
         with pytest.raises(GiveUpRunError, match="503") as caught:

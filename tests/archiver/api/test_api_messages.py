@@ -24,7 +24,7 @@ async def refused(make_api, answer, **options):
     [
         ({"error_code": "SVCSTG.1", "error_msg": "bad plan"}, "HTTP 400 SVCSTG.1: bad plan"),
         ({"error_code": "APIGW.1", "error_msg": "m", "request_id": "r-7"}, "HTTP 400 APIGW.1: m (request id r-7)"),
-        ({"error": {"code": 400, "message": "m", "title": "Bad"}}, "HTTP 400 400: m"),
+        ({"error": {"code": 400, "message": "m", "title": "Bad"}}, "HTTP 400: m"),
         ({"error": "odd"}, "HTTP 400"),
         ([1, 2], "HTTP 400: [1, 2]"),
         (b"<html><body>Bad\r\n gateway</body></html>", "HTTP 400: <html><body>Bad gateway</body></html>"),
