@@ -69,7 +69,11 @@ def open_writer(url: str, schema: str) -> Engine:
         raise DatabaseError(f"can't open the archive {path}: {error.strerror}") from None
     engine = create_engine(parsed, poolclass=NullPool)
     # Keys are hashes, so rows go anywhere into their tables: with room for these pages (in KiB), each is written once.
-    pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "cache_size=-65536")
+    # What a statement may have to undo of its own is kept in memory: an upsert notes it for each row.
+    pragmas = (
+        *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+        *("cache_size=-32768", "temp_store=MEMORY"),
+    )
     _on_sqlite(engine, "BEGIN IMMEDIATE", pragmas)
     return engine
 
