@@ -56,19 +56,26 @@ class Jobs:
         """Take in one body's entries. `previous` is the snapshot before, `birth` what new rows have alike."""
         # The rows shown, as they were before. Entry by entry, so that a component twice in a body keeps both its jobs;
         # compared at the end, since of a job that is twice in it the last entry counts.
-        before: dict[str, Row] = {}
+        before: dict[str, Row | None] = {}  # None: it was not there
         for entry in entries:
             fields = self._fields(entry)
-            if fields is not None:
-                row = self._find(entry, fields, previous) or self._create(entry, fields, sighting, birth)
-                before.setdefault(row[self.key_column], dict(row))
-                self._update(row, entry, fields, sighting)
+            if fields is None:
+                continue
+            row = self._find(entry, fields, previous)
+            if row is None:
+                row = self._create(entry, fields, sighting, birth)
+                before[row[self.key_column]] = None
+            elif row[self.key_column] not in before:
+                before[row[self.key_column]] = dict(row)
+            self._update(row, entry, fields, sighting)
         changes = Changes()
         for key, was in before.items():
             row = self.touched[key]
-            changes.is_changed |= any(row[name] != was.get(name) for name in row if name not in _SIGHT)
-            if row[self.status_column] != was[self.status_column]:
-                changes.statuses.append((row, was[self.status_column], row[self.status_column]))
+            old, new = None if was is None else was[self.status_column], row[self.status_column]
+            if was is None or any(row[name] != was.get(name) for name in row if name not in _SIGHT):
+                changes.is_changed = True
+            if old != new:
+                changes.statuses.append((row, old, new))
         if self.subject == "job":
             self._close_replaced({entry.component_id for entry in entries}, before.keys(), changes)
             self._rank({self.touched[key]["component_id"] for key in before})
@@ -87,7 +94,9 @@ class Jobs:
         is taken over by an id that appears with the same start, or without a start while the row is the latest shown
         (by the snapshot before, and not yet again by this one).
         """
-        mine = self.by_component.get(entry.component_id, [])
+        mine = self.by_component.get(entry.component_id)
+        if not mine:
+            return None
         own_id, start = self._id(entry), fields["started_at"]
         without_id = [row for row in mine if row[self.id_column] is None]
         if own_id is not None:
@@ -166,16 +175,23 @@ class Jobs:
     def _rank(self, component_ids: set[str]) -> None:
         """Number the attempts of each place: by start (none last), first sighting and job."""
         for component_id in component_ids:
+            mine = self.by_component[component_id]
+            if len(mine) == 1:
+                self._set_rank(mine[0], 1)
+                continue
             places: dict[int | None, list[Row]] = {}
-            for row in self.by_component[component_id]:
+            for row in mine:
                 places.setdefault(row["batch"], []).append(row)
             for rows in places.values():
                 if len(rows) > 1:
                     rows.sort(key=_rank_key)
                 for rank, row in enumerate(rows, 1):
-                    if row["attempt"] != rank:
-                        row["attempt"] = rank
-                        self.touched[row[self.key_column]] = row
+                    self._set_rank(row, rank)
+
+    def _set_rank(self, row: Row, rank: int) -> None:
+        if row["attempt"] != rank:
+            row["attempt"] = rank
+            self.touched[row[self.key_column]] = row
 
 
 def _rank_key(row: Row) -> tuple[Any, ...]:

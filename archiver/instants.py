@@ -24,10 +24,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Refuse a naive instant; write the rest in UTC."""
-        if value is None:
-            return None
+        if value is None or dialect.name != "postgresql":
+            return None if value is None else instant_text(value)
         self.refuse_naive(value)
-        return value.astimezone(UTC) if dialect.name == "postgresql" else instant_text(value)
+        return value.astimezone(UTC)
 
     @staticmethod
     def refuse_naive(value: datetime | None) -> None:
@@ -44,9 +44,12 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def instant_text(instant: datetime) -> str:
-    """Write an instant as the SQLite archive and the reports do, `2026-11-24T02:15:00.000Z`."""
+    """Write an instant as the SQLite archive and the reports do, `2026-11-24T02:15:00.000Z`; refuse a naive one."""
+    if instant.tzinfo is UTC:
+        return _utc_text(instant)
+    UtcDateTime.refuse_naive(instant)
     # Asked in UTC: of two local times that differ in their fold alone, Python says that they are equal.
-    return _utc_text(instant if instant.tzinfo is UTC else instant.astimezone(UTC))
+    return _utc_text(instant.astimezone(UTC))
 
 
 @lru_cache(maxsize=4096)

@@ -37,6 +37,7 @@ _ROLLBACK_WORDS = frozenset({"ROLLBACKING", "ROLLBACK_SUCCEED", "ROLLBACK_FAILED
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_NOTHING = (None, None, None, None)
 _LARGEST_BATCH = 2**63 - 1
 IMPOSSIBLY_LATE = timedelta(hours=24)
 
@@ -195,6 +196,9 @@ def _map_attempt(
 def _map_rollback(
     item: ComponentItem, rollback_job_id: str | None, status: str | None, captured_at: datetime
 ) -> Row | None:
+    given = (item.rollback_job_id, item.rollback_job_status, item.rollback_start_time, item.rollback_fail_message)
+    if given == _NOTHING:
+        return None  # as for most: not one field is there to be read
     rollback_job_status = text(item.rollback_job_status)
     started_at, ended_at = instant(item.rollback_start_time), instant(item.rollback_end_time)
     fail_message = text(item.rollback_fail_message)
