@@ -1,6 +1,7 @@
 """One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -19,7 +20,7 @@ from archiver.store import Seen, body_of
 
 log = structlog.get_logger()
 
-SAVE_PLANS = 200
+SAVE_PLANS = 100
 # So many requests in a row without an answer, each tried for ARCHIVER_RETRY_SECONDS: the API is away, not the plan.
 MOST_GIVEN_UP = 20
 SAVE_BYTES = 32 * 2**20
@@ -146,10 +147,10 @@ class _Run:
         async def fetch() -> None:
             for seen in waiting:
                 await room.acquire()
-                await self._fetch_one(seen)
+                fetched = await self._fetch_one(seen)
                 tried.add(seen.plan_id)
                 self.options.progress.advance()
-                answered.put_nowait(seen)
+                answered.put_nowait(fetched)
                 self._break_off_if_away()
 
         async def fetch_together() -> None:
@@ -182,17 +183,18 @@ class _Run:
             if not self.books.has_saved:
                 raise stopped
 
-    async def _fetch_one(self, seen: Seen) -> None:
+    async def _fetch_one(self, seen: Seen) -> Seen:
+        """Return what was listed with what was fetched: a copy, so that a body is held no longer than until saved."""
         try:
             info, answer = await self.api.fetch_deploy_info(seen.plan_id)
         except PlanGoneError:
-            seen.gone_at = self.clock.now()
+            return replace(seen, gone_at=self.clock.now())
         except GiveUpPlanError as error:
             self.books.failures.append((seen.plan_id, error))
             self.books.result.counts.plans_failed += 1
             log.warning("ingest.plan_failed", plan_id=seen.plan_id, stage=error.stage, error=str(error))
-        else:
-            seen.info, seen.info_body = info, body_of(answer.body, answer.captured_at)
+            return seen
+        return replace(seen, info=info, info_body=body_of(answer.body, answer.captured_at))
 
     def _break_off_if_away(self) -> None:
         """Leave the rest to the next run instead of trying for hours, where it is the API that is away."""

@@ -1,6 +1,7 @@
 """The commands that archive: one run now, and a run every night; and how they are told to end."""
 
 import asyncio
+import gc
 import json
 import signal
 import sys
@@ -161,6 +162,7 @@ def until_signal(work: Coroutine[Any, Any, _T], stop: "Stop | None" = None) -> _
             loop.add_signal_handler(number, task.cancel if stop is None else stop.ask)
         return await task
 
+    gc.freeze()  # what the start loaded is here to stay: the collections of a run need not look through it again
     try:
         return asyncio.run(watched())
     except asyncio.CancelledError:
