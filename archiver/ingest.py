@@ -1,10 +1,10 @@
 """One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
 
 import asyncio
-from dataclasses import replace
 from datetime import datetime
 
 import structlog
+from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from archiver.api.client import ReleaseApi

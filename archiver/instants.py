@@ -1,5 +1,6 @@
 """How instants are written and stored: UTC, to the millisecond."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -35,12 +36,18 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is not None and value.tzinfo is None:
             raise ValueError(f"a naive datetime {value} can't be stored: say its zone")
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Read an aware UTC instant."""
-        del dialect
-        if isinstance(value, str):
-            return datetime.fromisoformat(value)
-        return None if value is None else value.astimezone(UTC)
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:
+        """Read aware UTC instants. (`process_result_value` would cost each of a row's instants two calls more.)"""
+        del coltype
+        return _in_utc if dialect.name == "postgresql" else _of_text
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.astimezone(UTC)
+
+
+def _of_text(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
 
 
 def instant_text(instant: datetime) -> str:

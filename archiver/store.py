@@ -1,11 +1,12 @@
 """What is kept: loads a project's state and the history of its plans, and saves what a run saw of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from threading import local
 
+import msgspec
 import zstandard
 from sqlalchemy import Connection, Table, select
 
@@ -24,8 +25,7 @@ _of_thread = local()
 _TICK = timedelta(milliseconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class KnownPlan:
+class KnownPlan(msgspec.Struct, frozen=True, gc=False):
     """What decides whether a plan is fetched, and whether what came is new."""
 
     plan_id: str
@@ -41,8 +41,7 @@ class KnownPlan:
     last_seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True, gc=False):
     """One raw body as it came, and when."""
 
     content: bytes
@@ -50,8 +49,7 @@ class Body:
     captured_at: datetime
 
 
-@dataclass(slots=True)
-class Seen:
+class Seen(msgspec.Struct):
     """What a run saw of one plan: its list item, and its deployment information, its absence, or neither."""
 
     plan_id: str
@@ -98,7 +96,7 @@ def _compress(content: bytes) -> bytes:
 
 def load_known(connection: Connection, project_id: str) -> dict[str, KnownPlan]:
     """Load the state of every plan of a project, by plan id."""
-    columns = [plans.c[name] for name in KnownPlan.__slots__]
+    columns = [plans.c[name] for name in KnownPlan.__struct_fields__]
     rows = connection.execute(select(*columns).where(plans.c.project_id == project_id))
     return {row[0]: KnownPlan(*row) for row in rows}
 
@@ -228,7 +226,7 @@ class _Fold:
     def _snapshot(self, kind: str, body: Body) -> Sighting:
         history = self.history
         at = max([body.captured_at, *self._ends_before(kind)])
-        seen = replace(body, captured_at=at)
+        seen = msgspec.structs.replace(body, captured_at=at)
         row = snapshot_row(history.project_id, history.plan_id, kind, seen, self.run_id, self.recorded_at)
         self.new_snapshots.append(row)
         return Sighting(row["snapshot_id"], body.canonical_sha256, at, self.run_id)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 
-class PlanItem(msgspec.Struct, frozen=True):
+class PlanItem(msgspec.Struct, frozen=True, gc=False):
     """One item of `release_plans`."""
 
     id: Any = None
@@ -24,7 +24,7 @@ class PlanItem(msgspec.Struct, frozen=True):
     modify_time: Any = None
 
 
-class PlanList(msgspec.Struct, frozen=True):
+class PlanList(msgspec.Struct, frozen=True, gc=False):
     """The release task list. `release_plans` keeps each item's own bytes, for its snapshot."""
 
     release_plans: list[msgspec.Raw]
@@ -36,7 +36,7 @@ class PlanList(msgspec.Struct, frozen=True):
         return str(self.count) == str(len(self.release_plans))
 
 
-class ComponentItem(msgspec.Struct, frozen=True):
+class ComponentItem(msgspec.Struct, frozen=True, gc=False):
     """One item of `components` in the deployment information."""
 
     id: Any = None
@@ -56,7 +56,7 @@ class ComponentItem(msgspec.Struct, frozen=True):
     rollback_fail_message: Any = None
 
 
-class DeployInfo(msgspec.Struct, frozen=True):
+class DeployInfo(msgspec.Struct, frozen=True, gc=False):
     """The deployment information of one plan."""
 
     components: list[ComponentItem]
