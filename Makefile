@@ -19,6 +19,7 @@ $(BIN)/python:
 $(VENV)/.installed: requirements.txt pyproject.toml | $(BIN)/python
 	$(PIP) install --quiet --require-hashes $(WHEEL_OPTIONS) -r requirements.txt
 	$(PIP) install --quiet --no-deps --no-build-isolation --no-index -e .
+	@$(BIN)/python -m compileall -q archiver reports migrations  # once, also where Python may not keep what it compiles
 	@touch $@
 
 $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed

@@ -12,7 +12,6 @@ from operator import itemgetter
 from typing import Any, Self, TypeVar
 
 import msgspec
-import stamina
 from sqlalchemy import (
     JSON,
     Connection,
@@ -172,6 +171,8 @@ def _array(rows: list[bytes]) -> str:
 
 def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
     """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
+    import stamina  # as late as SQLite's dialect, below: to read needs none of it
+
     try:
         for attempt in stamina.retry_context(on=_is_passing, attempts=10, timeout=60):
             with attempt, engine.begin() as connection:
