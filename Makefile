@@ -27,11 +27,13 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 	@touch $@
 
 # Needs uv: writes the locked, hashed requirements again from pyproject.toml.
-LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-  --no-emit-find-links --no-annotate --custom-compile-command "make lock" --quiet --extra build --extra notify --extra page
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+  --no-annotate --custom-compile-command "make lock" --quiet
+LOCK_OURS := $(LOCK) pyproject.toml --extra build --extra notify --extra page
 lock:
-	$(LOCK) --output-file requirements.txt
-	$(LOCK) --extra audit --extra browser --extra dask --extra docs --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK_OURS) --output-file requirements.txt
+	$(LOCK_OURS) --extra audit --extra browser --extra dask --extra docs --extra parquet --extra test --output-file requirements-test.txt
+	$(LOCK) benchmarks/requirements.in --output-file benchmarks/requirements.txt
 
 # 8 weeks of simulated nights into demo/, and the weekly report over them; needs no account.
 demo: setup
@@ -93,8 +95,15 @@ docs-site: setup-test
 	$(BIN)/mkdocs build --strict
 	@echo "open site/index.html"
 
-# Runs and tables beside the least that could do the same (benchmarks/README.md).
-bench: setup-test
+# Other ways to do a run's job, and the sampler of profiles, have an environment of their own.
+BENCH := benchmarks/.venv
+$(BENCH)/.installed: benchmarks/requirements.txt
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes $(WHEEL_OPTIONS) -r benchmarks/requirements.txt
+	@touch $@
+
+# Runs and tables beside the least that could do the same, and beside other ways (benchmarks/README.md).
+bench: setup-test $(BENCH)/.installed
 	$(BIN)/python benchmarks/runs.py
 	$(BIN)/python benchmarks/tables.py
 

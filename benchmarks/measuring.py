@@ -58,8 +58,8 @@ def run_once(candidate: Candidate, expected: int) -> Measured:
     return Measured(seconds, cpu_seconds, peak_mib)
 
 
-def compare(title: str, candidates: Sequence[Candidate], expected: int, *, rounds: int) -> None:
-    """Print a Markdown table: each candidate's median, and its ratio to the first one, round by round."""
+def compare(title: str, candidates: Sequence[Candidate], expected: int, *, rounds: int) -> dict[str, list[Measured]]:
+    """Print a Markdown table: each one's median, and its ratio to the first, round by round. Return the runs."""
     runs = {candidate.name: [] for candidate in candidates}
     for number in range(rounds):
         # In turns, each round begun by another, so that a busy machine is as busy for all.
@@ -75,6 +75,7 @@ def compare(title: str, candidates: Sequence[Candidate], expected: int, *, round
         print(
             f"| {name} | {middle[0]:.2f} | {middle[1]:.2f} | {middle[2]:.0f} | {ratios[0]} | {ratios[1]} |", flush=True
         )
+    return runs
 
 
 def _spread(found: Sequence[Measured], floor: Sequence[Measured], unit: str) -> str:

@@ -1,7 +1,8 @@
 """Runs against their floor: `python benchmarks/runs.py [--rounds 5]`: a cold one, and a night in which little changed.
 
 Both are whole processes, start included, against a service with prepared bodies in a process of its own; the
-program's tables are made beforehand. The floor is `floor_run.py`.
+program's tables are made beforehand. The floor is `floor_run.py`; a cold run is compared with `dlt_run.py` and
+`merge_run.py` too. A profile of each follows.
 """
 
 import argparse
@@ -10,10 +11,13 @@ import sys
 import tempfile
 import urllib.request
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from measuring import HERE, Candidate, compare, machine
 from places import PostgresqlPlace, SqlitePlace, has_postgresql
+from profiled import OTHERS, tell
 
 ARCHIVER = [sys.executable, "-m", "archiver", "run"]
 KINDS = {"sqlite": SqlitePlace, "postgresql": PostgresqlPlace}
@@ -62,6 +66,28 @@ def candidates(base_url, directory, kind):
     )
 
 
+def other_ways(base_url, place):
+    """Return the load tool and the way one would write it first, each into the floor's place."""
+    if not OTHERS.exists():
+        sys.exit("benchmarks/.venv is missing: run make bench, or make benchmarks/.venv/.installed")
+    return [
+        Candidate(
+            name,
+            [str(OTHERS / "python"), str(HERE / script), base_url, place.raw],
+            lambda: place.count("attempts"),
+            place.renew,
+            {"RUNTIME__DLTHUB_TELEMETRY": "false"},
+        )
+        for name, script in (("dlt", "dlt_run.py"), ("requests, session.merge", "merge_run.py"))
+    ]
+
+
+def profile(title, ours):
+    """Say where the program's time goes."""
+    ours.prepare()
+    tell(title, ours.command, ours.environment)
+
+
 def cold(kind, plans, components, latency_ms, rounds):
     """Compare runs into an archive that is empty."""
     with tempfile.TemporaryDirectory() as scratch, service(plans, components, latency_ms) as base_url:
@@ -69,26 +95,34 @@ def cold(kind, plans, components, latency_ms, rounds):
         try:
             places[1].keep()
             title = f"Cold run, {kind.kind}, {plans:,} plans of {components}, {latency_ms} ms of latency"
-            compare(title, [floor, ours], plans * components, rounds=rounds)
+            compare(title, [floor, ours, *other_ways(base_url, places[0])], plans * components, rounds=rounds)
+            profile(title, ours)
         finally:
             for place in places:
                 place.drop()
 
 
 def nightly(kind, plans, changed, rounds):
-    """Compare runs into an archive that knows every plan, of which some changed since."""
-    with tempfile.TemporaryDirectory() as scratch, service(plans, 2) as base_url:
+    """Compare runs into an archive that knows every plan, of which some changed since; return what the changes cost.
+
+    That is the CPU seconds, round by round, that a run needs more than one for which nothing has changed.
+    """
+    with tempfile.TemporaryDirectory() as scratch, service(plans, 2) as base_url, service(plans, 2) as quiet_url:
         floor, ours, places = candidates(base_url, Path(scratch), kind)
+        quiet = replace(ours, name="the same, nothing changed", environment=environment(quiet_url, places[1]))
         try:
-            for one, place in zip((floor, ours), places, strict=True):
+            for one, place in zip((floor, quiet), places, strict=True):
                 subprocess.run(one.command, env=dict(one.environment) or None, check=True, capture_output=True)  # noqa: S603
                 place.keep()
             urllib.request.urlopen(f"{base_url}/change/{changed}").close()  # noqa: S310 - loopback
             title = f"Night, {kind.kind}, {changed} of {plans:,} plans changed"
-            compare(title, [floor, ours], 2 * (plans + changed), rounds=rounds)
+            runs = compare(title, [floor, ours], 2 * (plans + changed), rounds=rounds)[ours.name]
+            still = compare(f"{title}: none of it", [quiet], 2 * plans, rounds=rounds)[quiet.name]
+            profile(title, ours)
         finally:
             for place in places:
                 place.drop()
+    return [one.cpu_seconds - base.cpu_seconds for one, base in zip(runs, still, strict=True)]
 
 
 def main():
@@ -106,8 +140,10 @@ def main():
     for kind in (KINDS[name] for name in asked.database):
         for latency_ms in (0, 20):
             cold(kind, asked.plans, 20, latency_ms, asked.rounds)
-        for plans in asked.known:
-            nightly(kind, plans, asked.changed, asked.rounds)
+        costs = {plans: median(nightly(kind, plans, asked.changed, asked.rounds)) for plans in asked.known}
+        for plans, cost in costs.items():
+            ratio = cost / costs[asked.known[0]]
+            print(f"\nOf {plans:,} plans the changes alone: {cost:.2f} CPU s, {ratio:.2f} of those of the fewest.")
 
 
 if __name__ == "__main__":
