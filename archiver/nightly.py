@@ -20,7 +20,7 @@ from archiver.ingest import archive_project, refuse_project
 from archiver.known_failures import load_known_failures
 from archiver.ledger import Night, RunResult
 from archiver.progress import Progress
-from archiver.settings import Settings
+from archiver.settings import Settings, check_credentials
 from archiver.stopping import Stop
 from archiver.targets import Resolved, resolve_targets
 
@@ -82,8 +82,7 @@ async def archive_all(
 ) -> list[ProjectOutcome]:
     """Archive every project of every target (or those of `project_ids`), one after the other.
 
-    One that fails never stops the others, nor does a target whose credentials are not there. SettingsError where the
-    one target there is can't be used.
+    One that fails never stops the others, nor does a target whose credentials are not there: that is a run that failed.
     """
     options = RunOptions(
         kind=kind,
@@ -108,15 +107,11 @@ async def archive_all(
             try:
                 api = open_api(target, project_id, http, throttle, clock)
             except SettingsError as error:
-                if not settings.targets:
-                    raise
                 refused = error
                 result = await refuse_project(engine, project_id, clock, options, error)
             else:
                 result = await archive_project(engine, api, project_id, clock, options)
         except ArchiverError as error:
-            if isinstance(error, SettingsError) and not settings.targets:
-                raise
             return ProjectOutcome(project_id, error=error)
         return ProjectOutcome(project_id, result=result, error=refused)
 
@@ -145,6 +140,7 @@ def open_api(
     settings = target.settings
     if settings is None:
         raise target.error or SettingsError(f"target {target.name} can't be used")
+    check_credentials(settings)
     limits = Limits(
         timeout_seconds=settings.timeout_seconds,
         list_timeout_seconds=settings.list_timeout_seconds,

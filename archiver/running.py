@@ -5,7 +5,7 @@ import gc
 import json
 import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from archiver.errors import ArchiverError
+from archiver.errors import ArchiverError, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from archiver.clock import Clock
+    from archiver.nightly import ProjectOutcome
     from archiver.settings import Settings
     from archiver.stopping import Stop
 
@@ -53,7 +54,7 @@ def run(
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
     from archiver.logs import configure
-    from archiver.nightly import ProjectOutcome, archive_all, exit_code, known_failures_ok
+    from archiver.nightly import archive_all, exit_code, known_failures_ok
     from archiver.pings import begun
     from archiver.progress import progress_on
     from archiver.settings import load_settings
@@ -65,7 +66,7 @@ def run(
     engine, revision = open_archive(settings)
     clock = SystemClock()
 
-    async def archive() -> list[ProjectOutcome]:
+    async def archive() -> "list[ProjectOutcome]":
         async with begun(settings):
             with progress_on(sys.stderr, log_format) as progress:
                 outcomes = await archive_all(settings, engine, revision, clock, is_full=full, progress=progress)
@@ -81,11 +82,8 @@ def run(
     if outcomes is None:
         say_error("told to stop; what was fetched is saved")
         raise typer.Exit(1)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            say_error(f"{outcome.project_id}: {outcome.error}")
-        elif outcome.result is not None and outcome.result.error:
-            say_error(f"{outcome.project_id}: {outcome.result.error}")
+    for line in dict.fromkeys(_errors(outcomes, is_one_target=not settings.targets)):
+        say_error(line)
     results = [outcome.result for outcome in outcomes if outcome.result is not None]
     code = exit_code(outcomes) or (0 if is_textfile_written else 1)
     if as_json:
@@ -100,6 +98,15 @@ def run(
             f"{counts.plans_gone} gone, {counts.plans_failed} failed"
         )
     raise typer.Exit(code)
+
+
+def _errors(outcomes: Sequence["ProjectOutcome"], *, is_one_target: bool) -> Iterator[str]:
+    for outcome in outcomes:
+        said = outcome.error or (outcome.result and outcome.result.error)
+        if isinstance(said, SettingsError) and is_one_target:
+            yield str(said)  # of all projects alike
+        elif said:
+            yield f"{outcome.project_id}: {said}"
 
 
 def schedule(

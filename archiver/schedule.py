@@ -59,6 +59,8 @@ async def keep_nights(
         timezone=settings.timezone,
         watch_minutes=settings.watch_minutes,
     )
+    if settings.unread_credentials is not None and not settings.targets:
+        log.error("schedule.credentials_not_read", error=str(settings.unread_credentials))
     async with aclosing(ringing or alarms(settings, counts.alarm)) as rings:  # type: ignore[type-var]
         async for what in rings:
             await _look(what, config, clock, stop, counts)

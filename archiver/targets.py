@@ -6,9 +6,8 @@ from functools import partial
 from urllib.parse import urlsplit
 
 from archiver.errors import SettingsError
-from archiver.settings import Settings, Target, check_credentials
+from archiver.settings import CREDENTIAL_NAMES, Settings, Target, check_credentials
 
-_CREDENTIALS = ("token", "iam_user", "iam_password", "iam_domain", "access_key", "secret_key", "security_token")
 _PLACES = ("endpoint", "region", "iam_endpoint")
 
 
@@ -44,6 +43,7 @@ def _resolved(
     try:
         resolved = settings_of()
         if not is_sole:
+            check_credentials(resolved)
             resolved.check_run()
     except SettingsError as error:
         return Resolved(name, project_ids, error=SettingsError(f"target {name}: {error}"))
@@ -61,11 +61,12 @@ def target_names(settings: Settings) -> dict[str, str]:
 def _settings_of(target: Target, settings: Settings) -> Settings:
     given = {name: getattr(target, name) for name in _PLACES}
     places = given if any(given.values()) else {}
-    found = {name: target.credential(name) for name in _CREDENTIALS}
+    found = {name: target.credential(name) for name in CREDENTIAL_NAMES}
     credentials = found if any(found.values()) else {}
     own = {"project_id": ",".join(target.project_ids), "targets": []}
     resolved = settings.model_copy(update={**places, **credentials, **own})
-    check_credentials(resolved)
+    if credentials:
+        resolved.unread_credentials = None
     return resolved
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from archiver.errors import SettingsError
@@ -30,7 +30,8 @@ CREDENTIALS: dict[CredentialKind, tuple[str, ...]] = {
     "password": ("iam_user", "iam_password", "iam_domain"),
     "key": ("access_key", "secret_key", "security_token"),
 }
-_OPTIONAL = ("security_token",)
+CREDENTIAL_NAMES = tuple(name for names in CREDENTIALS.values() for name in names)
+OPTIONAL = ("security_token",)
 
 Endpoint = Annotated[str | None, AfterValidator(check_endpoint)]
 
@@ -116,6 +117,7 @@ class Settings(BaseSettings):
     proxy: SecretStr | None = None
     ca_bundle: Path | None = None
     targets: list[Target] = Field(default_factory=list)
+    _unread: SettingsError | None = PrivateAttr(default=None)
 
     @property
     def project_ids(self) -> list[str]:
@@ -150,8 +152,17 @@ class Settings(BaseSettings):
             raise SettingsError(f"no IAM endpoint: set {PREFIX}REGION or {PREFIX}IAM_ENDPOINT")
         return self.iam_endpoint or f"https://iam.{self.region}.myhuaweicloud.com"
 
+    @property
+    def unread_credentials(self) -> SettingsError | None:
+        """Why the credentials can't be read, if so. All other settings are of use: they say who is to be told."""
+        return self._unread
+
+    @unread_credentials.setter
+    def unread_credentials(self, error: SettingsError | None) -> None:
+        self._unread = error
+
     def check_run(self) -> None:
-        """Raise SettingsError unless everything that a run needs is there."""
+        """Raise SettingsError unless all that a run needs is set. Whether credentials can be read a run finds."""
         if self.ca_bundle is not None and not self.ca_bundle.is_file():
             raise SettingsError(f"{PREFIX}CA_BUNDLE: there is no file {self.ca_bundle}")
         if self.targets:
@@ -160,7 +171,7 @@ class Settings(BaseSettings):
             raise SettingsError(f"no project: set {PREFIX}PROJECT_ID (several parted by commas)")
         self.service_endpoint()
         kind = self.credential_kind
-        if kind is None:
+        if kind is None and self._unread is None:
             raise SettingsError(
                 f"no credentials: set {PREFIX}ACCESS_KEY and {PREFIX}SECRET_KEY, or {PREFIX}TOKEN, "
                 f"or {PREFIX}IAM_USER, {PREFIX}IAM_PASSWORD and {PREFIX}IAM_DOMAIN"
@@ -180,12 +191,14 @@ def variable_of(name: str) -> str:
 
 
 def check_credentials(settings: Settings) -> None:
-    """Refuse two kinds of credentials at once, and a kind that is only half there."""
+    """Refuse credentials that could not be read, two kinds of them at once, and a kind that is only half there."""
+    if settings.unread_credentials is not None:
+        raise settings.unread_credentials
     given = {kind: names for kind in CREDENTIALS if (names := given_of(settings, kind))}
     if len(given) > 1:
         listed = " and ".join(variable_of(names[0]) for names in given.values())
         raise SettingsError(f"{listed} are two kinds of credentials: keep one and unset the other")
     for kind, names in given.items():
-        missing = [name for name in CREDENTIALS[kind] if name not in names and name not in _OPTIONAL]
+        missing = [name for name in CREDENTIALS[kind] if name not in names and name not in OPTIONAL]
         if missing:
             raise SettingsError(f"{variable_of(names[0])} is set but {variable_of(missing[0])} is not: set both")

@@ -9,25 +9,27 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, TomlConf
 from pydantic_settings.exceptions import SettingsError as SourceError
 
 from archiver.errors import SettingsError
-from archiver.settings.fields import CREDENTIALS, Settings, check_credentials, given_of, variable_of
+from archiver.settings.fields import CREDENTIAL_NAMES, OPTIONAL, Settings, check_credentials, given_of, variable_of
 from archiver.settings.values import check_endpoint, read_secret
 
 FROM_FILE = (
     "database_url",
-    "token",
-    "iam_user",
-    "iam_password",
-    "iam_domain",
-    "access_key",
-    "secret_key",
-    "security_token",
+    *CREDENTIAL_NAMES,
     "notify_urls",
     "ping_url",
 )
 
 
 class _SecretFiles(PydanticBaseSettingsSource):
-    """`ARCHIVER_<NAME>_FILE`: the value is what the file holds, read afresh each time settings are loaded."""
+    """`ARCHIVER_<NAME>_FILE`: the value is what the file holds, read afresh each time settings are loaded.
+
+    Credentials that can't be read are noted in `unread`, and the other settings load all the same.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], unread: list[SettingsError]) -> None:
+        """Begin with what can't be read so far."""
+        super().__init__(settings_cls)
+        self._unread = unread
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
         """Read one field's file."""
@@ -38,7 +40,16 @@ class _SecretFiles(PydanticBaseSettingsSource):
             return None, field_name, False
         if os.environ.get(variable_of(field_name)):
             raise SettingsError(f"{variable} and {variable_of(field_name)} are both set: keep one")
-        return read_secret(Path(path), variable), field_name, False
+        try:
+            value = read_secret(Path(path), variable)
+        except SettingsError as error:
+            if field_name not in CREDENTIAL_NAMES:
+                raise
+            self._unread.append(error)
+            return None, field_name, False
+        if not value and field_name in CREDENTIAL_NAMES and field_name not in OPTIONAL:
+            self._unread.append(SettingsError(f"{variable}: {path} is empty"))
+        return value, field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Return what the files give."""
@@ -63,6 +74,8 @@ def load_settings(config: Path | None = None) -> Settings:
     if config is not None and not config.is_file():
         raise SettingsError(f"--config: there is no file {config}")
 
+    unread: list[SettingsError] = []
+
     class Sourced(Settings):
         @classmethod
         def settings_customise_sources(
@@ -74,7 +87,12 @@ def load_settings(config: Path | None = None) -> Settings:
             file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             del dotenv_settings, file_secret_settings
-            return (init_settings, env_settings, _SecretFiles(settings_cls), _TomlFile(settings_cls, toml_file=path))
+            return (
+                init_settings,
+                env_settings,
+                _SecretFiles(settings_cls, unread),
+                _TomlFile(settings_cls, toml_file=path),
+            )
 
     try:
         settings: Settings = Sourced()
@@ -82,7 +100,10 @@ def load_settings(config: Path | None = None) -> Settings:
         raise SettingsError(_one_line(error, path)) from None
     except (ValueError, SourceError, OSError) as error:
         raise SettingsError(f"{path}: can't be read: {str(error).splitlines()[0]}") from None
-    check_credentials(settings)
+    if unread:
+        settings.unread_credentials = unread[0]
+    else:
+        check_credentials(settings)
     _check_targets(settings)
     return _with_vendor_names(settings)
 
@@ -101,7 +122,7 @@ def _with_vendor_names(settings: Settings) -> Settings:
             found["iam_endpoint"] = check_endpoint(found["iam_endpoint"])
         except ValueError as error:
             raise SettingsError(f"HUAWEICLOUD_SDK_IAM_ENDPOINT {error}") from None
-    if settings.credential_kind is None:
+    if settings.credential_kind is None and settings.unread_credentials is None:
         keys = {"access_key": "AK", "secret_key": "SK", "security_token": "SECURITY_TOKEN"}
         for name, variable in keys.items():
             if value := os.environ.get(f"HUAWEICLOUD_SDK_{variable}"):
@@ -118,7 +139,7 @@ def _line_of_target(loc: tuple[int | str, ...], kind: str, message: str, path: P
     where = f"{path}: target{place}"
     field = str(loc[1]) if len(loc) > 1 else "it"
     if kind == "extra_forbidden":
-        if field in {name for names in CREDENTIALS.values() for name in names}:
+        if field in CREDENTIAL_NAMES:
             return (
                 f"{where}: {field} may not stand in the file: name where it is found with {field}_env or {field}_file"
             )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from archiver.errors import SettingsError
-from archiver.settings import load_settings
+from archiver.settings import check_credentials, load_settings
 
 SECRET = "hunter2-do-not-show"
 
@@ -123,11 +123,48 @@ def test_a_file_wins_over_the_settings_file_and_not_over_the_environment(env, tm
 
 
 def test_a_secret_file_that_is_missing_or_binary_is_named(env, tmp_path):
-    env(TOKEN_FILE=str(tmp_path / "nowhere"))
-    assert "ARCHIVER_TOKEN_FILE" in refusal()
+    env(DATABASE_URL_FILE=str(tmp_path / "nowhere"))
+    assert "ARCHIVER_DATABASE_URL_FILE" in refusal()
     (tmp_path / "nowhere").write_bytes(b"\xff\xfe")
 
     assert "UTF-8" in refusal()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "can't read {}: No such file or directory"),
+        (b"\xff\xfe", "can't read {}: it is no UTF-8 text"),
+        (b"\n", "{} is empty"),
+    ],
+)
+def test_credentials_that_can_not_be_read_leave_the_other_settings_and_no_credentials_of_others(
+    env, tmp_path, content, words
+):
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_bytes(content)
+    env(TOKEN_FILE=str(file), PROJECT_ID="p", REGION="r", NOTIFY_URLS="jsons://h/x")
+    env(HUAWEICLOUD_SDK_AK="ak", HUAWEICLOUD_SDK_SK=SECRET)
+
+    settings = load_settings()
+    settings.check_run()
+
+    assert str(settings.unread_credentials) == f"ARCHIVER_TOKEN_FILE: {words.format(file)}"
+    assert settings.notify_services == ["jsons://h/x"]
+    assert settings.credential_kind is None
+    with pytest.raises(SettingsError, match="ARCHIVER_TOKEN_FILE"):
+        check_credentials(settings.model_copy(update={"region": "other"}))
+
+
+def test_an_empty_file_of_what_may_be_missing_is_no_value(env, tmp_path):
+    (tmp_path / "empty").write_text("\n")
+    empty = str(tmp_path / "empty")
+    env(ACCESS_KEY="a", SECRET_KEY=SECRET, SECURITY_TOKEN_FILE=empty, NOTIFY_URLS_FILE=empty)
+
+    settings = load_settings()
+
+    assert (settings.unread_credentials, settings.security_token, settings.notify_urls) == (None, None, None)
 
 
 @pytest.mark.parametrize(
