@@ -63,6 +63,12 @@ class RunResult:
         }
 
 
+def without_run_json(project_id: str, error: str) -> dict[str, Any]:
+    """Return the same of a project of which no run could begin: that it failed, and nothing else is known."""
+    unknown = dict.fromkeys(("started_at", "ended_at", *asdict(RunCounts())))
+    return {"run_id": None, "project_id": project_id, "outcome": "failed", **unknown, "error": error}
+
+
 @dataclass(frozen=True, slots=True)
 class Night:
     """When nights fall due."""

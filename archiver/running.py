@@ -53,6 +53,7 @@ def run(
     """Archive every project once, now."""
     from archiver.archive import open_archive
     from archiver.clock import SystemClock
+    from archiver.ledger import without_run_json
     from archiver.logs import configure
     from archiver.nightly import archive_all, exit_code, known_failures_ok
     from archiver.pings import begun
@@ -88,8 +89,9 @@ def run(
     code = exit_code(outcomes) or (0 if is_textfile_written else 1)
     if as_json:
         rows = [result.as_json() for result in results]
-        is_single = len(settings.project_ids) == 1 and len(rows) == 1
-        typer.echo(json.dumps(rows[0] if is_single else {"outcome": word, "runs": rows}))
+        if len(outcomes) == 1:
+            rows = rows or [without_run_json(outcomes[0].project_id, str(outcomes[0].error))]
+        typer.echo(json.dumps(rows[0] if len(outcomes) == 1 else {"outcome": word, "runs": rows}))
     for result in [] if as_json else results:
         counts = result.counts
         typer.echo(

@@ -247,10 +247,14 @@ def test_a_second_writer_exits_75(cloud, sqlite_archive_file):
     with sqlite_archive_file.engine.begin() as connection:
         acquire(connection, f"project:{FIRST}")
 
-    code, _, err = run("run", **settings)
+    code, out, err = run("run", "--json", **settings)
 
     assert code == 75
     assert f"process {os.getpid()} " in errors(err)[0]
+    said = json.loads(out)
+    assert {name for name, value in said.items() if value is None} == {"run_id", "started_at", "ended_at", *COUNTS}
+    assert (said["project_id"], said["outcome"]) == (FIRST, "failed")
+    assert errors(err) == [f"error: {FIRST}: {said['error']}"]
 
 
 @pytest.mark.parametrize(
