@@ -1,5 +1,17 @@
-"""`python -m reports` is the command `reports`."""
+"""`python -m reports` is the command `reports`, which Ctrl-C ends quietly from its first import on."""
 
-from reports.cli import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command."""
+    try:
+        from reports.cli import main as run  # noqa: PLC0415 - it takes a while, in which Ctrl-C is no traceback
+
+        run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -39,7 +39,7 @@ def test_the_installed_program_archives_and_reports_outside_the_checkout(program
     assert "</html>" in (tmp_path / "report" / "weekly-2026-W47.html").read_text("utf-8")
     for name in ("archiver", "reports"):
         assert "Usage" in program.python(
-            f"import runpy, sys; sys.argv = ['x', '--help']\nrunpy.run_module({name!r})", tmp_path
+            f"import runpy, sys; sys.argv = ['x', '--help']\nrunpy.run_module({name!r}, run_name='__main__')", tmp_path
         )
 
 
