@@ -1,6 +1,7 @@
 """The log: events on standard error, as text for people or as JSON lines for collectors."""
 
 import logging
+import os
 import sys
 from collections.abc import MutableMapping
 from typing import Any
@@ -13,6 +14,11 @@ from archiver.printing import printable
 def _printable(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Show control and format characters instead of sending them to a terminal: names come from elsewhere."""
     return {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def _has_colours() -> bool:
+    """Whether standard error is a terminal that shows colours, and whoever sits there wants them (no-color.org)."""
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def configure(log_format: str, level: int = logging.INFO) -> None:
@@ -28,7 +34,7 @@ def configure(log_format: str, level: int = logging.INFO) -> None:
     else:
         # The usual formatter shows each frame's variables, and some hold secrets.
         console = structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            colors=_has_colours(), exception_formatter=structlog.dev.plain_traceback
         )
         processors += [_printable, console]
     structlog.configure(

@@ -52,12 +52,12 @@ def run(
 ) -> None:
     """Archive every project once, now."""
     from archiver.archive import open_archive
+    from archiver.bar import progress_on
     from archiver.clock import SystemClock
     from archiver.ledger import without_run_json
     from archiver.logs import configure
     from archiver.nightly import archive_all, exit_code, known_failures_ok
     from archiver.pings import begun
-    from archiver.progress import progress_on
     from archiver.settings import load_settings
     from archiver.telling import tell_of
 

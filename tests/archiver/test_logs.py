@@ -1,6 +1,7 @@
 """The log: what names hold does nothing to a terminal and forges no line."""
 
 import json
+import sys
 
 import pytest
 import structlog
@@ -33,6 +34,19 @@ def test_control_characters_are_shown_and_one_event_is_one_line(logged):
 
 def test_other_letters_are_left_alone(logged):
     assert "name=münchen-發布" in logged("text", "münchen-發布")
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_colours"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_for_terminals_that_want_them(logged, monkeypatch, environment, has_colours):
+    for name, value in ({"NO_COLOR": "", "TERM": "xterm"} | environment).items():
+        monkeypatch.setenv(name, value)
+    in_a_file = logged("text", "x")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    assert "\x1b" not in in_a_file
+    assert ("\x1b" in logged("text", "x")) is has_colours
 
 
 def test_json_lines_hold_the_value_as_it_is(logged):

@@ -1,6 +1,5 @@
 """The command line as a process: what it prints where, and the exit code that says how it went."""
 
-import contextlib
 import json
 import os
 import re
@@ -169,29 +168,6 @@ def test_a_failed_plan_is_logged_with_its_run(cloud):
     ]
     assert (entry["event"], entry["plan_id"]) == ("ingest.plan_failed", plan)
     assert entry["run_id"] == json.loads(out)["run_id"]
-
-
-@pytest.mark.parametrize(("log_format", "is_shown"), [("text", True), ("json", False)])
-def test_a_bar_is_drawn_on_a_terminal_and_never_among_json(cloud, log_format, is_shown):
-    _, settings = cloud()
-    terminal, inside = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "archiver", "run", "--log-format", log_format],
-        env=os.environ | {"TERM": "xterm"} | {f"ARCHIVER_{name}": value for name, value in settings.items()},
-        stdout=subprocess.PIPE,
-        stderr=inside,
-    )
-    os.close(inside)
-    drawn = b""
-    with contextlib.suppress(OSError):  # the terminal's end, on Linux
-        while data := os.read(terminal, 65536):
-            drawn += data
-    os.close(terminal)
-
-    assert process.wait(timeout=60) == 0
-    process.stdout.close()
-    assert ("━".encode() in drawn) is is_shown
-    assert b"ingest.run_ended" in drawn
 
 
 def test_a_run_in_part_exits_1_and_says_why(cloud):
