@@ -3,10 +3,8 @@
 from archiver.api.client import Answer
 from archiver.api.payloads import PlanItem, PlanList, WrongShapeError, decode
 from archiver.errors import ApiError, GiveUpPlanError
-from archiver.mapping import text
+from archiver.mapping import LOST, text
 from archiver.store import Seen, body_of
-
-_LOST = "\N{REPLACEMENT CHARACTER}"
 
 
 def read_list(listing: PlanList, answer: Answer) -> tuple[dict[str, Seen], list[tuple[str | None, ApiError]]]:
@@ -24,7 +22,7 @@ def read_list(listing: PlanList, answer: Answer) -> tuple[dict[str, Seen], list[
             plan_id = text(item.id)
         except WrongShapeError:
             item, plan_id = PlanItem(), None
-        if plan_id is None or _LOST in plan_id:
+        if plan_id is None or LOST in plan_id:
             name = f"missing:{text(item.name) or position}"
             name = f"missing:{position}" if name in nameless else name
             while name in nameless:

@@ -40,6 +40,8 @@ _LATEST_MS = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // timedelta(millisecon
 _NOTHING = (None, None, None, None)
 _LARGEST_BATCH = 2**63 - 1
 IMPOSSIBLY_LATE = timedelta(hours=24)
+# Stands for a letter that can't be kept. An id with one is not as it was: others may look the same.
+LOST = "\N{REPLACEMENT CHARACTER}"
 
 
 def key_of(*parts: str | int | None) -> str:
@@ -58,13 +60,13 @@ def text(value: Any) -> str | None:
     A number or another shape is kept as its JSON. NUL, which PostgreSQL can't hold, is replaced visibly.
     """
     if isinstance(value, str):
-        return (value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if "\x00" in value else value) or None
+        return (value.replace("\x00", LOST) if "\x00" in value else value) or None
     if value is None:
         return None
     try:
         return text(msgspec.json.encode(value).decode())
     except RecursionError:
-        return "\N{REPLACEMENT CHARACTER}"  # nested too deep to be written; the body has it
+        return LOST  # nested too deep to be written; the body has it
 
 
 def whole_number(value: Any) -> int | None:

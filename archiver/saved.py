@@ -26,7 +26,7 @@ from archiver.api.payloads import (
 )
 from archiver.clock import to_milliseconds
 from archiver.errors import SettingsError
-from archiver.mapping import text
+from archiver.mapping import LOST, text
 
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 # As much as the list of plans may have. A few bytes can unpack to more than any memory holds.
@@ -206,6 +206,8 @@ def _one_body(name: str, content: bytes, at: datetime) -> list[Observation | Unr
     plan_id = text(info.id)
     if plan_id is None:
         raise WrongShapeError("the deployment information names no plan in `id`")
+    if LOST in plan_id:
+        raise WrongShapeError(f"the deployment information's id {plan_id!r} is not as it was")
     return [Observation(plan_id, "deploy_info", content, at)]
 
 
@@ -218,4 +220,6 @@ def _item(name: str, content: bytes, at: datetime) -> Observation | Unreadable:
     if plan_id is None:
         called = "" if item.name is None else f", called {(text(item.name) or '')[:100]!r}"
         return Unreadable(name, f"the list holds an item without an id{called}", content)
+    if LOST in plan_id:
+        return Unreadable(name, f"the list holds an item whose id {plan_id!r} is not as it was", content)
     return Observation(plan_id, "list_item", content, at)

@@ -35,6 +35,18 @@ def test_an_item_without_an_id_is_named_and_the_rest_of_its_list_is_read(read):
     assert [json.loads(one.content) for one in (web, empty, word)] == items[1:4]
 
 
+def test_an_id_of_which_a_letter_is_lost_is_named_and_no_plans(read):
+    listing = json.dumps({"release_plans": [plan_item("a\x00b"), plan_item("c")]}).encode()
+
+    lost, c, unlike, d = read(b"\n".join([listing, deploy_info("a\ufffdb"), deploy_info("d")]))
+
+    assert [(one.name, one.reason) for one in (lost, unlike)] == [
+        ("x.json, line 1, item 1", "the list holds an item whose id 'a\ufffdb' is not as it was"),
+        ("x.json, line 2", "the deployment information's id 'a\ufffdb' is not as it was"),
+    ]
+    assert (c.plan_id, d.plan_id) == ("c", "d")
+
+
 def test_a_list_in_a_line_names_its_items_by_line_and_item(read):
     listing = json.dumps({"release_plans": [{}, plan_item("a")]}).encode()
 
