@@ -98,6 +98,7 @@ def test_each_setting_says_where_it_came_from_and_secrets_are_stars(cloud, monke
     ("faults", "given", "expected"),
     [
         ([], {"TOKEN": "wrong"}, {"credentials": "HTTP 401"}),
+        ([], {"TOKEN": "", "TOKEN_FILE": "missing"}, {"credentials": "ARCHIVER_TOKEN_FILE: can't read missing"}),
         ([Fault("status", match="release-plans$", status=403)], {}, {"list": "HTTP 403"}),
         ([Fault("status", match="deploy-info", status=403)], {}, {"deploy-info": "HTTP 403"}),
         ([Fault("status", match="release-plans$", status=503)], {}, {"list": "HTTP 503"}),

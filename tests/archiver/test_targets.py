@@ -200,3 +200,18 @@ def test_two_kinds_of_credentials_or_half_of_one_are_that_targets_error(monkeypa
 
     assert "ARCHIVER_ACCESS_KEY is set but" in str(resolve_targets(halves)[0].error)
     assert "two kinds of credentials" in str(resolve_targets(kinds)[0].error)
+
+
+def test_what_can_not_be_read_outside_is_the_error_of_whoever_would_use_it(monkeypatch):
+    monkeypatch.setenv("T", SECRET)
+    monkeypatch.setenv("ARCHIVER_ACCESS_KEY_FILE", "missing")
+    lent, other = 'name = "lent"\nproject_id = "a"\n', 'name = "other"\nproject_id = "b"\ntoken_env = "T"\n'
+    settings = write(f'region = "r"\nproject_id = "own"\n[[targets]]\n{lent}[[targets]]\n{other}')
+
+    found = resolve_targets(settings)
+
+    assert [str(one.error) for one in found[:2]] == [
+        f"target {name}: ARCHIVER_ACCESS_KEY_FILE: can't read missing: No such file or directory"
+        for name in ("r", "lent")
+    ]
+    assert (found[2].error, found[2].settings.credential_kind) == (None, "token")
