@@ -26,6 +26,7 @@ from pathlib import Path
 import psycopg
 from private_postgres import PrivateCluster
 from program import KILLED, Case, finish
+from staying_up import growth, table
 from upstream import Upstream, cut, delay, reset, said, sometimes, story
 
 from archiver.logs import configure
@@ -214,12 +215,9 @@ def main():
 def _tell_of_staying(process, nights):
     """Wait for the scheduler that stays up, print what it held, and return whether all was well."""
     *samples, total = map(json.loads, process.communicate()[0].splitlines())
-    first, last = samples[len(samples) // 3], samples[-1]
-    print(
-        f"{nights} nights in one process: {total['nights']}, {total['reports']} reports, "
-        f"{first['memory_bytes'] / 2**20:.0f} to {last['memory_bytes'] / 2**20:.0f} MiB, "
-        f"{first['files']} to {last['files']} open files"
-    )
+    print(f"{nights} nights in one process: {total['nights']}, {total['runs']}, {total['reports']} reports")
+    print("\n".join(table(samples)))
+    print(f"memory of the last third against the middle one: {growth(samples):+.1%}")
     for loss in total["losses"]:
         print(f"LOSS staying up: {loss}")
     return process.returncode == 0
