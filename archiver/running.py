@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from archiver.errors import ArchiverError, SettingsError
+from archiver.errors import ArchiverError, DatabaseError, SettingsError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -51,7 +51,6 @@ def run(
     log_format: Format = LogFormat.text,
 ) -> None:
     """Archive every project once, now."""
-    from archiver.archive import open_archive
     from archiver.bar import progress_on
     from archiver.clock import SystemClock
     from archiver.ledger import without_run_json
@@ -64,7 +63,7 @@ def run(
     configure(log_format)
     settings = load_settings(config)
     settings.check_run()
-    engine, revision = open_archive(settings)
+    engine, revision = _open_or_tell(settings)
     clock = SystemClock()
 
     async def archive() -> "list[ProjectOutcome]":
@@ -72,6 +71,7 @@ def run(
             with progress_on(sys.stderr, log_format) as progress:
                 outcomes = await archive_all(settings, engine, revision, clock, is_full=full, progress=progress)
             await tell_of(settings, engine, clock, outcomes)
+            await _tell_of_lost_archive(settings, outcomes)
         return outcomes
 
     outcomes = until_signal(archive())
@@ -100,6 +100,26 @@ def run(
             f"{counts.plans_gone} gone, {counts.plans_failed} failed"
         )
     raise typer.Exit(code)
+
+
+def _open_or_tell(settings: "Settings") -> "tuple[Engine, str]":
+    """Open the archive; where it can't be opened, nobody reads of this run there: so it is told at once."""
+    from archiver.archive import open_archive
+    from archiver.telling import tell_of_archive
+
+    try:
+        return open_archive(settings)
+    except ArchiverError as error:
+        until_signal(tell_of_archive(settings, str(error)))
+        raise
+
+
+async def _tell_of_lost_archive(settings: "Settings", outcomes: "Sequence[ProjectOutcome]") -> None:
+    """Tell that the archive went away under a run: it can't hold what there is to tell."""
+    from archiver.telling import tell_of_archive
+
+    if lost := next((one.error for one in outcomes if isinstance(one.error, DatabaseError)), None):
+        await tell_of_archive(settings, str(lost))
 
 
 def _errors(outcomes: Sequence["ProjectOutcome"], *, is_one_target: bool) -> Iterator[str]:

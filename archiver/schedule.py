@@ -22,7 +22,7 @@ from archiver.pings import begun
 from archiver.schema import nights, runs
 from archiver.settings import Settings, load_settings
 from archiver.stopping import Stop
-from archiver.telling import tell_of
+from archiver.telling import tell_of, tell_of_archive
 from archiver.weekly import issue, week_to_issue
 
 log = structlog.get_logger()
@@ -63,14 +63,18 @@ async def keep_nights(
         log.error("schedule.credentials_not_read", error=str(settings.unread_credentials))
     async with aclosing(ringing or alarms(settings, counts.alarm)) as rings:  # type: ignore[type-var]
         async for what in rings:
-            await _look(what, config, clock, stop, counts)
+            counts.ticks += 1
+            error = await _look(what, config, clock, stop)
+            counts.errors += error is not None
+            if (error is not None) != counts.has_failed_last:
+                settings = _newest(config, settings)
+                await tell_of_archive(settings, error)
+            counts.has_failed_last, counts.last_ended_at = error is not None, clock.now()
             stop.check()
 
 
-async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: Stop, counts: ScheduleCounts) -> None:
-    """Do what an alarm asks for. What fails is logged and counted, and asked for again by the next alarm."""
-    counts.ticks += 1
-    errors_before = counts.errors
+async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: Stop) -> str | None:
+    """Do what an alarm asks for. What fails is logged and returned, and asked for again by the next alarm."""
     try:
         settings = load_settings(config)
         if NIGHT in what:
@@ -78,15 +82,22 @@ async def _look(what: frozenset[str], config: Path | None, clock: Clock, stop: S
         if WATCH in what:
             await watch(settings, clock, stop)
     except ArchiverError as error:
-        counts.errors += 1
         log.error("schedule.tick_failed", error=str(error))  # noqa: TRY400 - known errors need no traceback
+        return str(error)
     except Exception as error:
         # Staying up for years means outliving what nobody foresaw, too.
-        counts.errors += 1
         said = f"unexpected {type(error).__name__}: {next(iter(str(error).splitlines()), '')[:300]}"
         log.exception("schedule.tick_broke", error=said, exc_info=bool(os.environ.get("ARCHIVER_DEBUG")))
-    counts.has_failed_last = counts.errors > errors_before
-    counts.last_ended_at = clock.now()
+        return said
+    return None
+
+
+def _newest(config: Path | None, before: Settings) -> Settings:
+    """Return the settings as they are now; those of before where it is they that fail."""
+    try:
+        return load_settings(config)
+    except ArchiverError:
+        return before
 
 
 async def tick(settings: Settings, clock: Clock, config: Path | None = None, stop: Stop | None = None) -> list[str]:

@@ -65,8 +65,32 @@ async def tell(settings: Settings, engine: Engine, clock: Clock, outcomes: Seque
     try:
         await _tell(settings, engine, clock, project_ids)
     except (ArchiverError, OSError) as error:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        log.error("notify.not_sent", error=said)  # noqa: TRY400 - known errors need no traceback
+        _log_not_sent(error)
+
+
+def _log_not_sent(error: Exception) -> None:
+    log.error("notify.not_sent", error=error.strerror if isinstance(error, OSError) else str(error))
+
+
+async def tell_of_archive(settings: Settings, error: str | None) -> None:
+    """Ping and tell that nothing can be archived, for want of the archive or of settings; None: that this is over.
+
+    That it was told can be kept nowhere: the caller sees to it that it is told once.
+    """
+    if error is not None:
+        await ping(settings, "fail")
+    if settings.notify_urls is None:
+        return
+    line = "over: it can be archived again" if error is None else f"nothing can be archived: {_one_line(error)}"
+    title = "recovered" if error is None else "nothing can be archived"
+    delivered = Delivered()
+    try:
+        services = await asyncio.to_thread(services_of, settings, "ARCHIVER_NOTIFY_URLS")
+        await deliver_all(_message(title, [line]), services, settings, delivered)
+    except (ArchiverError, OSError) as fault:
+        _log_not_sent(fault)
+    for reason in delivered.failed:
+        log.error("notify.not_delivered", error=reason)
 
 
 async def _tell(settings: Settings, engine: Engine, clock: Clock, project_ids: Sequence[str]) -> None:
@@ -95,9 +119,13 @@ async def _tell(settings: Settings, engine: Engine, clock: Clock, project_ids: S
 def message_of(began: Sequence[Trouble], ended: Sequence[Trouble]) -> dict[str, Any]:
     """Write the message: a title, and a list as Markdown and as HTML."""
     lines = [*_lines(began), *(f"over: {line}" for line in _lines(ended))]
+    return _message(_title(began, ended), lines)
+
+
+def _message(title: str, lines: Sequence[str]) -> dict[str, Any]:
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return {
-        "title": f"Release archive: {_title(began, ended)}",
+        "title": f"Release archive: {title}",
         "markdown": "\n".join(f"- {_inert(line)}" for line in lines),
         "html": f"<ul>{items}</ul>",
         "files": {},

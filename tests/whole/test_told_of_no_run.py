@@ -1,4 +1,4 @@
-"""Credentials that a file should hold and does not: a run that failed, of which everyone is told."""
+"""What keeps a run from beginning, credentials or the archive itself: everyone is told of it, once."""
 
 import json
 import os
@@ -123,6 +123,49 @@ async def test_a_scheduler_that_stays_up_says_so_at_its_start_tells_it_once_and_
     assert [pings[-1:] for _, pings in heard] == [["/key/fail"], ["/key/fail"], ["/key"], []]
     assert [row["state"] for row in sqlite_archive_file.rows(schema.nights)] == ["done"] * 2
     assert counts.errors == 0
+
+
+@pytest.fixture
+def ruined(token, sqlite_archive_file, tmp_path, monkeypatch):
+    """Let the archive be a file that is none, and return the URL of one that is sound."""
+    token.write_text(TOKEN)
+    file = tmp_path / "ruined.db"
+    file.write_bytes(b"no database at all " * 99)
+    monkeypatch.setenv("ARCHIVER_DATABASE_URL", f"sqlite:///{file}")
+    return sqlite_archive_file.url
+
+
+def test_a_run_tells_of_an_archive_that_can_not_be_opened(ruined, web):
+    code, out, [error] = run()
+
+    [message], pings = told(web)
+    assert (code, out) == (3, "")
+    assert "not a database" in error
+    assert message.startswith("- nothing can be archived: ")
+    assert "not a database" in message
+    assert pings == ["/key/fail"]
+
+
+async def test_a_scheduler_tells_once_of_an_archive_that_can_not_be_opened_and_once_that_it_can(
+    ruined, web, monkeypatch
+):
+    clock, counts, heard = ManualClock(ENDS_AT), ScheduleCounts(), []
+
+    async def rings():
+        for is_sound in (False, False, True, True):
+            if is_sound:
+                monkeypatch.setenv("ARCHIVER_DATABASE_URL", ruined)
+            yield frozenset({NIGHT})
+            clock.advance(15 * 60)
+            heard.append(told(web))
+
+    await keep_nights(None, clock, counts=counts, ringing=rings())
+
+    heard.append(told(web))
+    told_in_all = [message for messages, _ in heard for message in messages]
+    assert [message.partition(":")[0] for message in told_in_all] == ["- nothing can be archived", "- over"]
+    assert [path for _, pings in heard for path in pings] == ["/key/fail", "/key/start", "/key"]
+    assert counts.errors == 2
 
 
 def test_what_needs_only_the_database_needs_no_token(token):
