@@ -3,7 +3,9 @@
 import asyncio
 import random
 import string
+import tracemalloc
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,7 +13,7 @@ from builders import DAY_MS, component, deploy_info, plan_item
 from fakes import FakeApi, gone, refused
 from sqlalchemy import text, update
 
-from archiver import schema
+from archiver import ingest, schema
 from archiver.api.limits import Counts
 from archiver.clock import ManualClock
 from archiver.due import RunOptions
@@ -91,6 +93,25 @@ async def test_full_fetches_every_plan(archive, api):
     await run(archive, api, is_full=True)
 
     assert sorted(api.asked) == ["a", "b"]
+
+
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
+async def test_a_run_holds_no_body_longer_than_until_it_is_saved(archive, api, monkeypatch):
+    monkeypatch.setattr(ingest, "SAVE_PLANS", 2)
+    size_bytes, plan_count = 200_000, 60
+    names = [f"plan {number}" for number in range(plan_count)]
+    api.items = [plan_item(name) for name in names]
+    # Made when asked for, so that the API itself holds none.
+    api.infos = {name: partial(deploy_info, name, component("c", description="x" * size_bytes)) for name in names}
+    tracemalloc.start()
+    try:
+        result = await run(archive, api)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert result.counts.plans_fetched == plan_count
+    assert peak_bytes < plan_count * size_bytes / 2
 
 
 async def test_a_plan_is_tombstoned_after_a_whole_list_alone(archive, api, clock):
