@@ -134,7 +134,8 @@ def _rounded(number: re.Match[str]) -> str:
 
 # In a picture's text every < is escaped, so that this finds its elements alone.
 _TAG = re.compile(r"<[^>]*>")
-_NOISE = re.compile(r' (?:class|role|aria-[a-z]+|pointer-events)="[^"]*"')
+# What only the library reads, and what a picture is anyway.
+_NOISE = re.compile(r' (?:(?:class|role|aria-[a-z]+|pointer-events)="[^"]*"|(?:opacity|stroke-width)="1")')
 _FONT = f' font-family="{FONT}"'
 _LONG = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")
 _CLIP = re.compile(r"(?<=[\"#])clip\d+(?=[\")])")

@@ -21,7 +21,7 @@ from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
 from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.marks import TOO_FEW_TO_SAY
 from reports.page_opens import HITS
-from reports.page_parts import ROOMS
+from reports.page_parts import ROOMS, listed_releases
 from reports.page_releases import TELLING, Pack, Packer
 from reports.page_tables import page_table
 from reports.quality import CHECKS
@@ -90,12 +90,13 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None
     What room is left under MOST_BYTES is filled with the releases behind the figures; where it does not hold all of
     them, the tables show fewer rows.
     """
-    context, packer = _context(report, charts, site), Packer(report)
+    newest_first = [week.label for week in reversed(report.window.weeks[-report.behind_weeks :])]
+    context, packer = _context(report, charts, site), Packer(report.behind, newest_first)
     made: list[tuple[int, str, Pack]] = []
     for room in ROOMS:
         tables = {name: page_table(report, name, room) for name in _names(report)}
         text = _templates().get_template("weekly.html.j2").render(**context, tables=tables)
-        level, pack = packer.fullest(room, MOST_BYTES - _PACK_BYTES - len(text.encode()))
+        level, pack = packer.fullest(listed_releases(report, room).index, MOST_BYTES - _PACK_BYTES - len(text.encode()))
         made.append((level, text, pack))
         if level == packer.most:
             break

@@ -26,7 +26,12 @@ class Room:
 
 
 # The first that fits into a page is taken.
-ROOMS = (Room(), Room(has_tips=False), Room(rows=80, releases=120, has_tips=False))
+ROOMS = (
+    Room(),
+    Room(has_tips=False),
+    Room(rows=140, releases=200, has_tips=False),
+    Room(rows=80, releases=120, has_tips=False),
+)
 MARKDOWN_ROOM = Room(rows=25, releases=100, has_tips=False)
 
 

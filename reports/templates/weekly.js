@@ -58,21 +58,43 @@
   const WHOLE = pack ? pack.dataset.whole.split(" ") : [], PART = pack ? pack.dataset.part.split(" ") : [];
   const unzip = (packed) => {
     const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
   };
   const minute = (count) => new Date(count * 60000).toISOString().slice(0, 16).replace("T", " ");
+  // A line of JSON says what the bytes after it are: reports/packing.py writes them.
   const readPack = async () => {
-    const { groups, started, ended, cells } = JSON.parse(await unzip(pack.textContent));
-    let start = 0;
-    return started.map((later, number) => {
-      const release = { about: {}, cells: [] };
-      for (const { keys, words, places } of groups)
-        keys.forEach((key, place) => { (typeof key === "number" ? release.cells : release.about)[key] = words[places[number]][place]; });
-      start += later;
-      release.cells[cells[0]] = minute(start);
-      release.cells[cells[1]] = ended[number] === null ? "–" : minute(start + ended[number]);
-      return release;
+    const bytes = new Uint8Array(await unzip(pack.textContent).arrayBuffer());
+    let at = bytes.indexOf(10);
+    const told = JSON.parse(new TextDecoder().decode(bytes.subarray(0, at++)));
+    const take = (length) => bytes.subarray(at, (at += length));
+    const identifier = (dashes) => {
+      const hex = Array.from(take(16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+      return dashes ? hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-") : hex;
+    };
+    const numbers = (width) => {
+      const planes = Array.from({ length: width }, () => take(told.count));
+      return (row) => planes.reduceRight((sum, plane) => sum * 256 + plane[row], 0);
+    };
+    const groups = told.groups.map(({ keys, words, bytes: width }) => ({
+      keys,
+      words: words.map((column) => column.map((word) => (typeof word === "number" ? identifier(word) : word))),
+      place: numbers(width),
+    }));
+    const [later, lasts] = [told.started, told.ended].map(({ least, bytes: width }) => {
+      const number = numbers(width);
+      return (row) => (number(row) ? number(row) - 1 + least : null);
     });
+    let start = told.from;
+    return Array.from({ length: told.count }, (_, row) => {
+      const release = { about: {}, cells: [], start: (start += later(row)) };
+      for (const { keys, words, place } of groups)
+        words.forEach((column, number) => {
+          for (const key of keys[number]) (typeof key === "number" ? release.cells : release.about)[key] = column[place(row)];
+        });
+      release.cells[told.cells[0]] = minute(start);
+      release.cells[told.cells[1]] = lasts(row) === null ? "–" : minute(start + lasts(row));
+      return release;
+    }).sort((one, other) => one.start - other.start);
   };
   let unpacked;
   // Of some weeks the page has only what did not simply succeed.
@@ -124,6 +146,7 @@
     if (key === "week") return value === "all" ? "all weeks" : value.replaceAll(",", ", ");
     return value.length > 24 && key !== "q" ? `${value.slice(0, 12)}…` : value;
   };
+  const digits = (count) => count.toLocaleString("en"), counted = (count) => `${digits(count)} ${count === 1 ? "release" : "releases"}`;
   const caption = list.caption.firstElementChild, captionOf = caption.textContent;
   let turn = 0;
   const apply = async (goes) => {
@@ -149,15 +172,15 @@
     const isThis = weeks.length === 1 && weeks[0] === THIS;
     caption.textContent = isThis ? captionOf : `Component releases of ${weeks.length === 1 ? weeks[0] : `${weeks.length} weeks, ${weeks[0]} to ${weeks.at(-1)}`}`;
     const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
-    const cut = found.length > MOST_ROWS ? `, of which the list shows ${shown - found.length + MOST_ROWS}` : "";
+    const cut = found.length > MOST_ROWS ? `, of which the list shows ${digits(shown - found.length + MOST_ROWS)}` : "";
     const total = Number(list.dataset.total), isPart = listed.length < total && !hasAll(THIS, filter);
-    const left = isPart ? `, of the ${listed.length} that this file has` : "";
+    const left = isPart ? `, of the ${digits(listed.length)} that this file has` : "";
     // What is in no pack, and not in the list either, is told with the way to it.
     const lacking = active.length ? weeks.filter((week) => week !== THIS && !hasAll(week, filter)) : [];
-    const count = lacking.length === 0 ? `${shown}` : `in this file ${shown}`;
+    const count = lacking.length === 0 ? digits(shown) : `in this file ${digits(shown)}`;
     said.textContent = !active.length
-      ? `${total} ${total === 1 ? "release" : "releases"}${listed.length < total ? `, of which the list shows ${listed.length}` : ""}`
-      : `${told}: ${count}${isThis ? ` of ${total} ${total === 1 ? "release" : "releases"}${left}` : shown === 1 ? " release" : " releases"}${cut}`;
+      ? `${counted(total)}${listed.length < total ? `, of which the list shows ${digits(listed.length)}` : ""}`
+      : `${told}: ${count}${isThis ? ` of ${counted(total)}${left}` : shown === 1 ? " release" : " releases"}${cut}`;
     missing.hidden = !lacking.length;
     missing.textContent = lacking.length ? `Not all in this file: the releases of ${lacking.length === 1 ? lacking[0] : `${lacking[0]} to ${lacking.at(-1)}`}. The archive has them: reports explain delivery --week ${lacking.at(-1)}` : "";
     // A figure leads to the list itself, past the chart of this week's releases.
@@ -203,7 +226,7 @@
   // The drawing library travels packed. As a script element of the page's it runs only if the policy names its hash.
   const unpack = async () => {
     const script = document.createElement("script");
-    script.textContent = await unzip(one("#drawing").textContent);
+    script.textContent = await unzip(one("#drawing").textContent).text();
     document.head.append(script);
   };
   let specs;
@@ -256,7 +279,7 @@
     waiting = setTimeout(drawAll, 200);
   });
   unpack().then(async () => {
-    specs = JSON.parse(await unzip(specifications.textContent));
+    specs = JSON.parse(await unzip(specifications.textContent).text());
     await drawAll();
   });
 })();

@@ -64,19 +64,19 @@ def of_missed_nights():
 
 @cache
 def half_a_year():
-    """Return the page of 26 weeks of 800 releases, in plans of 10; each has a version of its own."""
+    """Return the page of 26 weeks of 1,600 releases, in plans of 10; each has a version of its own."""
     return page_of(
         *(
             attempt(
                 "failed" if number % 17 == 0 else "succeeded",
-                str(at(f"{MONDAY} 00:00") - timedelta(weeks=week) + timedelta(minutes=12 * number))[:16],
+                str(at(f"{MONDAY} 00:00") - timedelta(weeks=week) + timedelta(minutes=6 * number))[:16],
                 plan_id=f"{week:03}-{number // 10:03}",
                 component_id=f"svc-{number % 200:03}",
-                version=f"2026.{(week * 800 + number) * 7_919 % 100_003}",
+                version=f"2026.{(week * 1600 + number) * 7_919 % 100_003}",
                 batch=1 + number % 10 // 3,
             )
             for week in range(26)
-            for number in range(800)
+            for number in range(1600)
         )
     )
 
