@@ -41,23 +41,26 @@ COUNTS: Mapping[str, str] = {
     "surfaced": "in the batch where its plan failed first",
     "flaky": "failed, then succeeded unchanged",
     "rerun": "tried again unchanged after a failure",
+    "inferred": "of a start that is inferred",
 }
 
 
 def releases_behind(
-    frames: Frames, failures: pd.DataFrame, window: Window, *, weeks: int | None = None
+    frames: Frames, failures: pd.DataFrame, window: Window, *, weeks: int | None = None, failed_weeks: int = 1
 ) -> pd.DataFrame:
     """Return the component releases that started in the window, or in its last `weeks`, in the order of their starts.
 
     Beside a release's own columns: `week`; `counts`, a bit for each of COUNTS; `batch_rank`, of its batch in its plan;
-    `template_ids`, parted by spaces: of the failures in the window's last week that belong to it, whenever it started.
+    `template_ids`, parted by spaces: of the failures in the window's last `failed_weeks` that belong to it, whenever it
+    started.
     """
-    found = together(_flagged(frames, failures, window, len(window.weeks) if weeks is None else weeks))
+    last_weeks = len(window.weeks) if weeks is None else weeks
+    found = together(_flagged(frames, failures, window, last_weeks, failed_weeks))
     return _with_recoveries(found, good_starts(frames))
 
 
 @by_plan
-def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int) -> pd.DataFrame:
+def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int, failed_weeks: int) -> pd.DataFrame:
     """Return the releases with the counts that can be told plan by plan."""
     every, held = releases_and_rollbacks(frames.attempts, frames.rollbacks)
     # Cut by its weeks only now: both kinds of rollback, and what followed, are told by the same index.
@@ -67,11 +70,12 @@ def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int)
     told |= _batches(frames, window, every) | {name: ranks[column] for name, column in _OF_RANKS.items()}
     again = every[PLACE].merge(places_tried_again(frames.attempts), on=PLACE, how="left")
     told["flaky"] = again["is_flaky"].eq(other=True) & told["finished"]
+    told["inferred"] = every["is_start_inferred"]
     told["rerun"] = again["reruns"].notna()
     behind = every.assign(
         counts=_bits(told, every),
         batch_rank=ranks["batch_rank"],
-        template_ids=_template_ids(failures, window, every, held),
+        template_ids=_template_ids(failures, window.last(failed_weeks), every, held),
         is_undone=failed_changes(frames)["is_undone"].reindex(every.index),
     )
     behind = matching(behind, Selection(window))
@@ -145,8 +149,8 @@ def _ranks(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:
 
 
 def _template_ids(failures: pd.DataFrame, window: Window, every: pd.DataFrame, held: pd.DataFrame) -> "pd.Series[str]":
-    """Name the templates of the last week's failures by release; a failed rollback is its release's, as counted."""
-    rows = matching(failures, Selection(window.last(1)))
+    """Name the templates of the window's failures by release; a failed rollback is its release's, as counted."""
+    rows = matching(failures, Selection(window))
     places = every[PLACE].assign(release=every.index)
     attempts = rows[rows["kind"] == "attempt"].merge(places, on=PLACE)
     jobs = held[[*PLAN, "component_id", "rollback_job_id", "release"]].rename(columns={"rollback_job_id": "job_id"})

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from reports.behind import releases_behind
 from reports.columns import LABELS, Frames
 from reports.failure_rates import failure_rates
 from reports.failures import failure_templates
@@ -25,7 +26,7 @@ class ComponentStory:
 
     `total` is its failure rate of attempts over the window, `undone` its rollbacks, empty where no release started;
     `rates` holds the weeks in which it had attempts, `unarchived` those of which no night of its project was archived;
-    `releases`, `rollbacks` and `templates` are the newest first.
+    `releases`, with the counts in which each stands, `rollbacks` and `templates` are the newest first.
     """
 
     project_id: str
@@ -59,6 +60,8 @@ def component_stories(
 
     Needs FAILURES over all of history, so that a template's first sight is known.
     """
+    if not window.weeks:
+        return
     totals = failure_rates(frames, Selection(window, ("component",)))
     undone = _by_component(
         rollback_rates(
@@ -68,8 +71,9 @@ def component_stories(
     rates = _by_component(failure_rates(frames, Selection(window, ("week", "component"))))
     unarchived = {project: _unarchived(frames, window, project) for project in totals["project_id"].unique()}
     releases, rollbacks = releases_and_rollbacks(frames.attempts, frames.rollbacks)
-    inside = matching(releases, Selection(window)).sort_values("started_at", ascending=False, kind="stable")
-    listed = _by_component(inside)
+    inside = matching(releases, Selection(window))
+    behind = releases_behind(frames, failures, window, failed_weeks=len(window.weeks))
+    listed = _by_component(behind[::-1])
     newest = rollbacks[rollbacks["release"].isin(inside.index)].sort_values(
         ["started_at", "rollback_job_id"], ascending=False, kind="stable"
     )
@@ -78,7 +82,7 @@ def component_stories(
     order = totals.sort_values(["component", *_COMPONENT], na_position="last", kind="stable")
     for row in records(order):
         key = (row["project_id"], row["component_id"])
-        mine = listed.get(key, inside.head(0))
+        mine = listed.get(key, behind.head(0))
         failed = said.get(key, failures.head(0))
         yield ComponentStory(
             project_id=row["project_id"],

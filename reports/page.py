@@ -2,13 +2,10 @@
 
 import base64
 import gzip
-import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -23,6 +20,7 @@ from reports.marks import TOO_FEW_TO_SAY
 from reports.page_opens import HITS
 from reports.page_parts import ROOMS, listed_releases
 from reports.page_releases import TELLING, Pack, Packer
+from reports.page_scripts import OPENING, policy_of, script_of
 from reports.page_tables import page_table
 from reports.quality import CHECKS
 from reports.shown import break_sentences, has_teams
@@ -103,8 +101,7 @@ def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None
     level, text, pack = max(made, key=lambda one: one[0])
     if level < 0:
         _, text, pack = made[-1]  # not even the tables fit: the shortest, then
-    weeks = f'data-whole="{" ".join(pack.whole)}" data-part="{" ".join(pack.part)}"'
-    return text.replace(_PACK, f'<script type="text/plain" id="pack" {weeks}>{pack.text}</script>\n', 1)
+    return text.replace(_PACK, pack.element, 1)
 
 
 def _names(report: WeeklyReport) -> list[str]:
@@ -116,7 +113,7 @@ def _names(report: WeeklyReport) -> list[str]:
 
 def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -> dict[str, Any]:
     """Return all that the page's template asks for but its tables."""
-    script, drawing = _asset("weekly.js"), page_script(charts[0].version) if charts else ""
+    script, drawing = script_of(*OPENING, "sorting.js", "weekly.js"), page_script(charts[0].version) if charts else ""
     style = _templates().get_template("weekly.css.j2").render(palette=PALETTE)
     return {
         "report": report,
@@ -141,26 +138,11 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "checks": CHECKS,
         "too_few": TOO_FEW,
         "too_few_to_say": TOO_FEW_TO_SAY,
-        "style": Markup(style),  # noqa: S704 - ours, and whole by hash_of
-        "script": Markup(script),  # noqa: S704 - ours, and whole by hash_of
+        "style": Markup(style),  # noqa: S704 - ours, and whole by policy_of
+        "script": Markup(script),  # noqa: S704 - ours, and whole by policy_of
         "drawing": _packed(drawing),
-        "policy": _policy([text for text in (script, drawing) if text], style),
+        "policy": policy_of([text for text in (script, drawing) if text], style),
     }
-
-
-def _policy(scripts: Sequence[str], style: str) -> str:
-    hashes = " ".join(hash_of(script) for script in scripts)
-    return (
-        f"default-src 'none'; script-src {hashes}; style-src {hash_of(style)}; "
-        "connect-src 'none'; base-uri 'none'; form-action 'none'"
-    )
-
-
-def hash_of(element: str) -> str:
-    """Return what a policy calls a script or a style; a RuntimeError for text that would end or alter its element."""
-    if re.search(r"</script|</style|<!--|<script|\r", element, re.IGNORECASE):
-        raise RuntimeError("a script or style can't stand in the page: it holds a tag or a carriage return")
-    return f"'sha256-{base64.b64encode(hashlib.sha256(element.encode()).digest()).decode()}'"
 
 
 def _still(chart: Chart) -> Markup:
@@ -172,11 +154,6 @@ def _still(chart: Chart) -> Markup:
 def _packed(text: str) -> str:
     """Return a text as gzip in Base64: the drawing library is half as large so, and the page unpacks it."""
     return base64.b64encode(gzip.compress(text.encode("utf-8", "replace"), mtime=0)).decode() if text else ""
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("reports").joinpath("templates", name).read_text("utf-8")
 
 
 @cache

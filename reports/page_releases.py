@@ -42,16 +42,25 @@ class Pack:
     whole: tuple[str, ...]
     part: tuple[str, ...]
 
+    @property
+    def element(self) -> str:
+        """The element that holds it in a page."""
+        weeks = f'data-whole="{" ".join(self.whole)}" data-part="{" ".join(self.part)}"'
+        return f'<script type="text/plain" id="pack" {weeks}>{self.text}</script>\n'
+
 
 class Packer:
-    """Packs the releases of some weeks, the newest first, for a page: as many as fit."""
+    """Packs the releases of some weeks, the newest first, for a page: as many as fit.
 
-    def __init__(self, releases: pd.DataFrame, weeks: Sequence[str]) -> None:
+    `without` are columns that the page's list does not show.
+    """
+
+    def __init__(self, releases: pd.DataFrame, weeks: Sequence[str], without: Sequence[str] = ()) -> None:
         self._index = releases.index
         self._weeks = tuple(weeks)
         self._week = releases["week"]
         self._is_telling = (releases["counts"] & _TELLING_BITS) != 0
-        self._packable = _packable(releases)
+        self._packable = _packable(releases, without)
 
     @property
     def most(self) -> int:
@@ -85,8 +94,9 @@ class Packer:
         return low, best
 
 
-def _packable(releases: pd.DataFrame) -> Packable:
-    told = {column.name: [*map(shortened, column.cells)] for column in told_columns(release_columns(releases))}
+def _packable(releases: pd.DataFrame, without: Sequence[str]) -> Packable:
+    shown = release_columns(releases).drop(columns=list(without))
+    told = {column.name: [*map(shortened, column.cells)] for column in told_columns(shown)}
     cells = {name: place for place, name in enumerate(told)}
     about = [about_release(row) for row in records(releases[ABOUT_COLUMNS])]
     words = {**told, "week": releases["week"].to_list()}
@@ -100,7 +110,7 @@ def _packable(releases: pd.DataFrame) -> Packable:
 
     started, ended = (_minutes(releases[name]) for name in ("started_at", "ended_at"))
     return Packable(
-        groups=[group_of(columns(names)) for names in _TOGETHER],
+        groups=[group_of(columns([name for name in names if name not in without])) for names in _TOGETHER],
         plans=pd.factorize(releases["plan_id"])[0],
         started=started,
         ended=ended,

@@ -114,7 +114,7 @@ def _line(
     for (text, few), more, head in zip(words, of_cells, heads, strict=True):
         shown = text if head.text in _LONG_TEXTS else shortened(text)
         tip = text if room.has_tips and len(shown) < len(text) <= TIP_LENGTH else None
-        if more is None or text in _OPEN_NOTHING:
+        if more is None or text in OPEN_NOTHING:
             cells.append(Cell(shown, tip, is_few=few))
         else:
             opens = query(about, more)
@@ -126,7 +126,7 @@ def _line(
 
 
 _LONG_TEXTS = {"message", "template"}
-_OPEN_NOTHING = {NOTHING, UNKNOWN, "0", "none planned", NOT_COLLECTED}
+OPEN_NOTHING = {NOTHING, UNKNOWN, "0", "none planned", NOT_COLLECTED}
 _LEADS = {"nights": "nights"}
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from archiver.issued import load_issued_weeks
 from archiver.settings import Settings
 from reports.columns import Frames
+from reports.component_page import render_component
 from reports.components import component_stories
 from reports.delivery import delivery
 from reports.failure_rates import failure_rates
@@ -21,7 +22,7 @@ from reports.page import Site, charts_of, render_page
 from reports.reading import opened, reading
 from reports.releases import PLAN, with_inferred_starts
 from reports.rollbacks import rollback_rates
-from reports.site_pages import About, WeekLine, render_component, render_index, render_metrics
+from reports.site_pages import About, WeekLine, render_index, render_metrics
 from reports.span_frames import load_first_day
 from reports.tables import records
 from reports.verdict import Verdict

@@ -8,18 +8,32 @@ from hostile import HOSTILE
 from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, night, rollback
 
 from reports.columns import NIGHT_RUNS, conform
+from reports.component_page import render_component
+from reports.components import component_stories
 from reports.page import charts_of, render_page
-from reports.weekly import weekly_report
+from reports.site_pages import About
+from reports.weekly import weekly_report, weekly_window
 
 MONDAY = date(2026, 11, 16)
 NIGHTS = [night(str(MONDAY - timedelta(weeks=back, days=-day))) for back in range(20) for day in range(7)]
 
 
-def page_of(*attempts, nights=NIGHTS, rollbacks=(), said=()):
-    """Return the page of 2026-W47."""
-    archive = frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
-    report = weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(*said))
-    return render_page(report, charts_of(report))
+def _archive(attempts, rollbacks=(), nights=NIGHTS):
+    return frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
+
+
+def page_of(*attempts, nights=NIGHTS, rollbacks=(), said=(), monday=MONDAY, site=None):
+    """Return the page of the week that begins on `monday`: 2026-W47."""
+    archive = _archive(attempts, rollbacks, nights)
+    report = weekly_report(archive, monday, UTC_ZONE, recheck_days=14, failures=failures(*said))
+    return render_page(report, charts_of(report), site)
+
+
+def component_page_of(*attempts, rollbacks=(), said=(), pages=None):
+    """Return the site's page of the first component by name; `pages` are those of the weeks."""
+    archive, window = _archive(attempts, rollbacks), weekly_window(MONDAY, UTC_ZONE)
+    story = next(component_stories(archive, failures(*said), window, recheck_days=14))
+    return render_component(About("UTC", None, archive.last_run_ended_at, "2026-W47"), story, window, pages or {})
 
 
 def _times(component_count, week_count, plans_a_week):
@@ -63,6 +77,19 @@ def of_missed_nights():
 
 
 @cache
+def of_a_component():
+    """Return the page of a component with 240 releases in twelve weeks, some of which failed or were rolled back."""
+    said = [
+        failure(plan_id=f"w{week}-plan-0", component_id="svc-000", start=f"{MONDAY - timedelta(weeks=week)} 08:00")
+        for week in (0, 6)
+    ]
+    undone = [
+        rollback(plan_id=f"w{week}-plan-1", component_id="svc-000", rollback_job_id=f"{week}") for week in range(12)
+    ]
+    return component_page_of(*_times(1, 12, 20), rollbacks=undone, said=said)
+
+
+@cache
 def half_a_year():
     """Return the page of 26 weeks of 1,600 releases, in plans of 10; each has a version of its own."""
     return page_of(
@@ -96,6 +123,19 @@ def hostile():
     said = [failure(text, component_id=text, component=text, job_id=text) for text in HOSTILE]
     undone = [failure(text, kind="rollback", component_id=text, component=text, job_id=text) for text in HOSTILE]
     return page_of(*attempts, said=[*said, *undone])
+
+
+@cache
+def of_a_hostile_component():
+    """Return the page of a component whose name, plans, versions and messages mean harm."""
+    name = min(HOSTILE)
+    mine = {"component_id": name, "component": name, "project_id": name}
+    attempts = [attempt("failed", plan_id=text, version=text, **mine) for text in HOSTILE * 5]
+    undone = [
+        rollback("failed", plan_id=text, rollback_job_id=text, component_id=name, project_id=name) for text in HOSTILE
+    ]
+    said = [failure(text, plan_id=text, **mine) for text in HOSTILE]
+    return component_page_of(*attempts, rollbacks=undone, said=said)
 
 
 def one_with_a_foreign_style():

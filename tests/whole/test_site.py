@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
+from packs import read_pack
 from random_archives import random_archive
 from report_builders import UTC_ZONE, attempt, component, night, rollback, run, save
 from sqlalchemy import event
@@ -193,6 +194,10 @@ def test_written_again_nothing_changes_and_elsewhere_it_is_the_same(archive, wri
     assert elsewhere == pages
 
 
+def file_name(project, component_id):
+    return f"{hashlib.sha256(f'{project}{chr(10)}{component_id}'.encode()).hexdigest()[:16]}.html"
+
+
 def test_the_index_tells_each_week_and_each_component(sqlite_archive_file, written):
     fill_week_47(sqlite_archive_file)
 
@@ -207,6 +212,11 @@ def test_the_index_tells_each_week_and_each_component(sqlite_archive_file, writt
     week = "weeks/weekly-2026-W47.html"
     opened = {f"{week}#releases&{asked}" for asked in ("week=2026-W47", "is=tried-failed", "is=rollback-failed")}
     assert {*opened, f"{week}#nights&week=2026-W47"} <= set(Page(pages["index.html"]).links)
+    # And what a component's page lists for it; nothing was rolled back of the one that worked.
+    api, web = (f"components/{file_name('p', name)}" for name in ("api", "web"))
+    told_of_api = {f"{api}#releases&{asked}" for asked in ("week=all", "is=tried-failed", "is=rolled-back")}
+    told_of_web = {f"{web}#releases&{asked}" for asked in ("week=all", "is=tried-finished", "is=finished")}
+    assert told_of_api | told_of_web <= set(Page(pages["index.html"]).links)
     assert "1 of 2" in told
     assert "api" in told
     assert "web" in told
@@ -217,7 +227,7 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
 
     _, _, _, pages = written(sqlite_archive_file)
 
-    name = f"components/{hashlib.sha256(b'p' + bytes([10]) + b'api').hexdigest()[:16]}.html"
+    name = f"components/{file_name('p', 'api')}"
     assert "../weeks/weekly-2026-W47.html#releases&component=api&project=p" in Page(pages[name]).links
     told = Page(pages[name]).text
     assert "Component api of project p. team: (unlabelled), environment: (unlabelled), tier: (unlabelled)." in told
@@ -225,7 +235,29 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
     assert "Failed attempts 100.0 % 1 of 1, 95 % interval 20.7\N{EN DASH}100.0 %, too few to say" in told
     assert "probe failed 1 2026-11-16 10:00 2026-11-16 10:00 yes" in told
     assert "2026-11-16 11:00 plan 1 failed rb 2026-11-16 11:01" in told
-    assert "2026-W47 2026-11-16 10:00 plan 1 1.0 failed 1 1" in told
+    assert "2026-11-16 10:00 1.0 rollback failed plan 1 1 \N{EN DASH} 2026-11-16 10:01" in told
+
+
+def test_a_components_page_holds_all_of_its_releases_and_each_once(sqlite_archive_file, written):
+    mondays = [date(2026, 11, 16) - timedelta(weeks=back) for back in range(5)]
+    starts = [
+        f"{monday + timedelta(days=day)} 10:{minute:02}"
+        for monday in mondays
+        for day in range(7)
+        for minute in (0, 9, 30, 59)
+    ]
+    attempts = [attempt(plan_id=f"plan {number}", start=start) for number, start in enumerate(starts)]
+    put(sqlite_archive_file, attempts=attempts, components=[component(plan_id="plan 0")], runs=[run()])
+
+    _, _, _, pages = written(sqlite_archive_file)
+
+    text = pages[f"components/{file_name('p', 'api')}"]
+    whole, part, pack = re.search('id="pack" data-whole="([^"]*)" data-part="([^"]*)">([^<]*)</script>', text).groups()
+    listed = re.findall(r'<tr [^>]*data-week="[^"]+"[^>]*><th scope="row">([^<]+)</th>', text)
+    packed = [f"{datetime.fromtimestamp(one[0] * 60, UTC):%Y-%m-%d %H:%M}" for one in read_pack(pack)]
+    assert (len(whole.split()), part) == (5, "")
+    assert listed == sorted(starts, reverse=True)[:100]
+    assert packed == sorted(starts)[:-100]
 
 
 @pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
@@ -286,6 +318,10 @@ def test_no_releases_and_not_collected_do_not_look_alike(sqlite_archive_file, wr
     assert re.search(r"2026-W46 .* \? not collected not collected 0 of 7 .*2026-W45", told)
 
 
+def sha256_of(text):
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
 HOSTILE = (
     *("<script>alert(1)</script>", "</title><script>alert(2)</script>", '"><img src=x onerror=alert(3)>'),
     *("' onmouseover='alert(4)", "javascript:alert(5)", "<svg/onload=alert(6)>", "{{ 7 * 7 }}", "{% raw %}"),
@@ -322,11 +358,15 @@ def test_hostile_names_and_messages_stay_text_in_files_of_safe_names(sqlite_arch
     for name in [*stories, "index.html"]:
         page = Page(pages[name])
         tags = {tag for tag, _ in page.tags}
-        assert tags.isdisjoint({"script", "img", "base", "iframe", "b", "link"}), name
+        assert tags.isdisjoint({"img", "base", "iframe", "b", "link"}), name
         assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
         assert all(re.match(r"[\w./#=&,%~-]*\Z", link) for link in page.links)
         policy = next(found["content"] for tag, found in page.tags if found.get("http-equiv"))
-        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        scripts = re.findall("<script>(.*?)</script>", pages[name], re.DOTALL)
+        hashes = "".join(f" 'sha256-{sha256_of(script)}'" for script in scripts)
+        assert policy.startswith(f"default-src 'none'; {f'script-src{hashes}; ' if scripts else ''}style-src 'sha256-")
+        assert [found for tag, found in page.tags if tag == "script" and not found] == [{}] * len(scripts)
+        assert len(scripts) == (name in stories)
     assert "<script>alert(1)</script>" in Page(pages["index.html"]).text
 
 
