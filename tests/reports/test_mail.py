@@ -1,5 +1,6 @@
 """The report as a message: what is said first, that names do nothing, and that charts need nothing from elsewhere."""
 
+import base64
 import dataclasses
 import re
 from html.parser import HTMLParser
@@ -100,11 +101,28 @@ def test_hostile_words_ping_no_one_and_are_no_markup():
 def test_the_mail_holds_its_charts_and_loads_nothing():
     seen = parsed(mail_body(report_of(attempt("failed"), attempt(job_id="2", attempt=2))))
 
-    assert seen.tags.count("svg") == 2
+    drawings = [value for name, value in seen.attributes if name == "src"]
+    assert seen.tags.count("img") == len(drawings) == 2
+    for drawing in drawings:
+        start, _, data = drawing.partition(",")
+        assert start == "data:image/svg+xml;base64"
+        assert base64.b64decode(data).startswith(b"<svg")
     assert "2026-W47: 0 of 1 release failed, in 1 plan: 0.0 % (0.0 % to 79.3 %), too few to say" in seen.words
-    assert not {"script", "img", "link", "iframe", "style"} & set(seen.tags)
-    assert {name for name, _ in seen.attributes} & {"src", "href", "class"} == set()
+    assert not {"script", "svg", "link", "iframe", "style"} & set(seen.tags)
+    assert {name for name, _ in seen.attributes} & {"href", "class"} == set()
     assert not any("url(" in (value or "") for _, value in seen.attributes)
+
+
+def test_without_its_drawings_the_mail_says_what_they_are_and_none_of_their_letters():
+    seen = parsed(mail_body(report_of(attempt("failed"), attempt(job_id="2", attempt=2))))
+
+    names = [value for name, value in seen.attributes if name == "alt"]
+    assert names == [
+        "Drawing: Releases that failed in the end, week by week",
+        "Drawing: Releases rolled back within 7 days, week by week",
+    ]
+    assert "Releases that failed in the end. 2026-W47: 0 of 1 release failed" in seen.words
+    assert "W46W47" not in seen.words  # as an axis would say it
 
 
 @pytest.mark.parametrize(
