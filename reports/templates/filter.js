@@ -1,5 +1,5 @@
 // Opens the releases behind a figure: the filter of the list, kept in the address as #anchor&key=value, which a file may have.
-const text = one("#filter-text"), choice = one("#filter-is"), said = one("#filter-said"), missing = one("#filter-missing"), more = one("#releases-more");
+const text = one("#filter-text"), choice = one("#filter-is"), said = one("#filter-said"), missing = one("#filter-missing"), more = one("#releases-more"), bar = one(".filter");
 const NAMES = { week: "", q: "component contains", component: "component", plan: "plan", batch: "batch", rank: "batch no.", template: "message", team: "team", project: "project", is: "releases" };
 const KEYS = Object.keys(NAMES);
 const parse = () => {
@@ -101,6 +101,8 @@ const apply = async (goes) => {
   tellMissing(lacking, filter);
   // A figure leads to the list itself, past the chart of this week's releases.
   const target = goes && anchor && (anchor === "releases" && active.length ? list.parentElement : document.getElementById(anchor));
+  // Not under the filter, which stays on a wide screen, as high as what it has to say.
+  if (getComputedStyle(bar).position === "sticky") root.style.scrollPaddingTop = `${bar.offsetHeight + 16}px`;
   if (target) { target.scrollIntoView(); target.focus({ preventScroll: true }); }
   root.dataset.shows = location.hash; // the browser tells of a new address a moment after it stands
 };
@@ -113,7 +115,7 @@ const change = (values, anchor = "") => {
 const open = (query) => { location.hash = write("releases", new URLSearchParams(query)); };
 text?.addEventListener("input", () => change({ q: text.value, component: "" }));
 choice.addEventListener("change", () => change({ is: choice.value }));
-one(".filter").addEventListener("submit", (event) => event.preventDefault());
+bar.addEventListener("submit", (event) => event.preventDefault());
 one("#filter-clear").addEventListener("click", () => { if (text) text.value = ""; history.replaceState(null, "", "#"); apply(false); });
 // A figure opens what its row and its head say, the head's word before the row's, or what it says itself.
 const opens = (link) => {

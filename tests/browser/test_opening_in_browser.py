@@ -82,6 +82,8 @@ def test_on_the_site_a_week_without_room_leads_to_its_own_page(open_page, monkey
     seen.settle()
     assert seen.rows("releases") == []
     assert "reports explain" not in seen.page.text_content("#filter-missing")
+    below = "document.querySelector('#table-releases').getBoundingClientRect().top"
+    assert seen.page.evaluate(f"{below} >= document.querySelector('.filter').getBoundingClientRect().bottom")
     seen.page.locator("#filter-missing a", has_text="2026-W46").click()
     seen.until("location.pathname.endsWith('weekly-2026-W46.html')")
     seen.page.wait_for_selector("html[data-shows]")
