@@ -73,7 +73,7 @@ def by_reports(url):
     from reports.window import Window
 
     window = Window.between(SINCE, UNTIL, ZoneInfo("UTC"))
-    frames = load_frames(open_read_only(url, SCHEMA), window)
+    frames = load_frames(open_read_only(url, SCHEMA), window, groups=())  # these are grouped by week and batch alone
     table = failure_rates(frames, Selection(window))
     rollback_rates(frames, Selection(window), as_of=window.ends_at, recheck_days=14)
     batch_timing(frames, Selection(window, by=("week", "batch")))

@@ -79,7 +79,9 @@ class Asked:
     @cached_property
     def frames(self) -> Frames:
         """The frames of the tables."""
-        return self.read(lambda archive: frames_of(archive, self.selection.window))
+        selection = self.selection
+        groups = {column for key in (*selection.by, *selection.where) for column in GROUP_COLUMNS[key]}
+        return self.read(lambda archive: frames_of(archive, selection.window, groups=groups))
 
     @cached_property
     def failures(self) -> pd.DataFrame:

@@ -3,64 +3,83 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
 
+import numpy as np
 import pandas as pd
 
 INSTANT = "datetime64[ms, UTC]"
+WORDS = "category"  # text that says the same few words again and again, in their alphabetical order
 # What may be asked for by `--by` and `--where`; a project's name only says what `project` groups by.
 LABELS = ("team", "environment", "tier")
 ALL_LABELS = ("project_name", *LABELS)
 
+# What rows of attempts may be grouped by, and nothing else is made of.
+GROUPED = ("component", "version", "creator", "action", *LABELS)
+
 Contract = Mapping[str, str]
+
+# A row is one plan that attempts are of.
+PLANS: Contract = {
+    "plan_key": WORDS,
+    "project_id": WORDS,
+    "plan_id": WORDS,
+    "name": "str",
+    "executed_at": INSTANT,
+    "creator": WORDS,
+    "action": WORDS,
+}
 
 # A row is one deployment of a component in a plan, beside what is grouped by. `component` is the
 # component's latest name, `attempt` its rank within (project, plan, component, batch).
 ATTEMPTS: Contract = {
-    "project_id": "str",
-    "plan_id": "str",
-    "component_id": "str",
+    "project_id": WORDS,
+    "plan_id": WORDS,
+    "component_id": WORDS,
     "batch": "Int64",
-    "component": "str",
+    "component": WORDS,
     "job_id": "str",
     "attempt": "int64",
-    "version": "str",
-    "outcome": "str",
+    "version": WORDS,
+    "outcome": WORDS,
     "started_at": INSTANT,
     "ended_at": INSTANT,
     "duration_seconds": "float64",
     "first_seen_at": INSTANT,
     "executed_at": INSTANT,
-    "creator": "str",
-    "action": "str",
-    "team": "str",
-    "environment": "str",
-    "tier": "str",
+    "creator": WORDS,
+    "action": WORDS,
+    "team": WORDS,
+    "environment": WORDS,
+    "tier": WORDS,
 }
+
+_SHARED = ("project_id", "plan_id", "component_id")
 
 # A row is the labels of one component's place; a place without any has none.
 PLACE_LABELS: Contract = {
-    "project_id": "str",
-    "plan_id": "str",
-    "component_id": "str",
+    "project_id": WORDS,
+    "plan_id": WORDS,
+    "component_id": WORDS,
     "batch": "Int64",
-    **dict.fromkeys(ALL_LABELS, "str"),
+    **dict.fromkeys(ALL_LABELS, WORDS),
 }
 
 # What proves a row: the bodies that first and last showed it.
 PROOF: Contract = {"first_snapshot_id": "str", "last_snapshot_id": "str"}
 
 # An attempt beside its project's and its plan's name, the vendor's word on it, and its proof.
-PROVEN_ATTEMPTS: Contract = {**ATTEMPTS, "project_name": "str", "name": "str", "job_status": "str", **PROOF}
+PROVEN_ATTEMPTS: Contract = {**ATTEMPTS, "project_name": WORDS, "name": "str", "job_status": "str", **PROOF}
 
 # A row is one rollback job of a component in a plan.
 ROLLBACKS: Contract = {
-    "project_id": "str",
-    "plan_id": "str",
-    "component_id": "str",
+    "project_id": WORDS,
+    "plan_id": WORDS,
+    "component_id": WORDS,
     "batch": "Int64",
     "rollback_job_id": "str",
     "job_id": "str",
-    "outcome": "str",
+    "outcome": WORDS,
     "started_at": INSTANT,
     "ended_at": INSTANT,
     "first_seen_at": INSTANT,
@@ -73,9 +92,9 @@ BODIES: Contract = {"snapshot_id": "str", "run_id": "str", "content_sha256": "st
 
 # A row is a component's place in a plan: (project, plan, component, batch).
 COMPONENTS: Contract = {
-    "project_id": "str",
-    "plan_id": "str",
-    "component_id": "str",
+    "project_id": WORDS,
+    "plan_id": WORDS,
+    "component_id": WORDS,
     "batch": "Int64",
     "first_seen_at": INSTANT,
     "gone_at": INSTANT,
@@ -180,20 +199,42 @@ def conform(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
 
     Text times, all-missing columns and integers with gaps all come out alike. A missing column is a KeyError.
     """
-    return pd.DataFrame({name: _as_dtype(frame[name], dtype) for name, dtype in contract.items()})
+    return pd.DataFrame({name: typed(frame[name], dtype) for name, dtype in contract.items()}, copy=False)
 
 
-def _as_dtype(values: pd.Series, dtype: str) -> pd.Series:
+def typed(values: pd.Series, dtype: str) -> pd.Series:
+    """Give a column the dtype of a contract."""
     if dtype == INSTANT:
         if values.dtype == dtype:
             return values
         return pd.to_datetime(values, utc=True, format="ISO8601").dt.as_unit("ms")
     if dtype == "datetime64[s]":
         return pd.to_datetime(values).dt.as_unit("s")
+    if dtype == WORDS:
+        return _as_words(values)
     if dtype == "Int64" and values.dtype != dtype:
         return pd.Series(pd.array(values.to_list(), dtype="Int64"), index=values.index)
-    typed: pd.Series = values.astype(dtype)  # type: ignore[call-overload] # the stubs want a literal
-    return typed
+    column: pd.Series = values.astype(dtype)  # type: ignore[call-overload] # the stubs want a literal
+    return column
+
+
+def _as_words(values: pd.Series) -> pd.Series:
+    """Sort a column's words, so that it sorts as text does, and leave out those that no row says."""
+    if isinstance(values.dtype, pd.CategoricalDtype) and values.cat.categories.is_monotonic_increasing:
+        return values
+    codes, words = pd.factorize(values.astype("str"), sort=True)
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(words, dtype="str")), index=values.index)
+
+
+def spelt(rows: pd.DataFrame) -> pd.DataFrame:
+    """Write the words of rows out as text, as tables have it."""
+    words = [name for name, dtype in rows.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
+    return rows.astype(dict.fromkeys(words, "str"))
+
+
+def nothing(count: int) -> pd.Categorical:
+    """Return the words of a column that is missing in so many rows."""
+    return pd.Categorical.from_codes(np.full(count, -1, dtype="int8"), pd.Index([], dtype="str"))
 
 
 def empty(contract: Contract) -> pd.DataFrame:
@@ -207,6 +248,7 @@ class Frames:
 
     `last_run_ended_at` is when the newest run ended: what the archive can know at all. `looked_at` is, by project, when
     its newest run ended that looked and brought something home: complete or partial, and no import.
+    The frames of the facts have their words in common, so that they are merged by the places of these.
     """
 
     attempts: pd.DataFrame = field(default_factory=lambda: empty(ATTEMPTS))
@@ -215,3 +257,16 @@ class Frames:
     nights: pd.DataFrame = field(default_factory=lambda: empty(NIGHTS))
     last_run_ended_at: datetime | None = None
     looked_at: Mapping[str, datetime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Give the columns that say where a fact belongs the same words in each frame."""
+        names = ("attempts", "rollbacks", "components")
+        facts: dict[str, pd.DataFrame] = {name: getattr(self, name) for name in names}
+        for column in _SHARED:
+            known = [frame[column].cat.categories for frame in facts.values()]
+            words = reduce(lambda some, more: some if more.equals(some) else some.union(more), known)
+            for name, frame in facts.items():
+                if not frame[column].cat.categories.equals(words):
+                    facts[name] = frame.assign(**{column: frame[column].cat.set_categories(words)})
+        for name, frame in facts.items():
+            object.__setattr__(self, name, frame)

@@ -18,7 +18,7 @@ import pandas as pd
 from dask.base import get_scheduler
 from dask.local import get_sync
 
-from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, ROLLBACKS, Contract, Frames, conform, empty
+from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, ROLLBACKS, Contract, Frames, conform, empty, spelt
 from reports.releases import PLAN
 from reports.spread import Aggregations, Awaited, Spread, SpreadFrames, grouped, keyed, names_of
 
@@ -58,7 +58,7 @@ class _Rows:
     """The rows of all parts."""
 
     def pieces(self, rows: pd.DataFrame, _buckets: int) -> Mapping[int, pd.DataFrame]:
-        return {0: rows}
+        return {0: spelt(rows)}
 
     def merged(self, pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return pd.concat(pieces, ignore_index=True)
@@ -93,7 +93,7 @@ class _Values(_Rows):
     def pieces(self, rows: pd.DataFrame, buckets: int) -> Mapping[int, pd.DataFrame]:
         names = names_of(self.keys)
         values = list(dict.fromkeys(column for column, _ in self.measures.values()))
-        rows = keyed(rows, self.keys)[[*names, *values]].dropna(how="all", subset=values)
+        rows = spelt(keyed(rows, self.keys)[[*names, *values]].dropna(how="all", subset=values))
         bucket = pd.util.hash_pandas_object(rows[names], index=False) % buckets
         return {number: rows[bucket == number] for number in range(buckets)}
 

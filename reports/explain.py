@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import pandas as pd
 
 from reports.batch_timing import finished_passes
-from reports.columns import ALL_LABELS, Frames
+from reports.columns import ALL_LABELS, Frames, spelt
 from reports.delivery import is_change_failure, is_rework
 from reports.errors import UsageError
 from reports.groups import Selection, matching
@@ -129,7 +129,7 @@ def _sorted(rows: pd.DataFrame, is_above: "pd.Series[bool]", columns: list[str])
     words = is_above.map({True: "numerator", False: "denominator"}).astype("str")
     order = ["is_below", *(name for name in (*PLAN, "component_id", "batch", "attempt") if name in columns)]
     rows = rows.assign(counts_in=words, is_below=~is_above.astype("bool"))
-    return rows.sort_values(order, na_position="last", kind="stable", ignore_index=True)[columns]
+    return spelt(rows.sort_values(order, na_position="last", kind="stable", ignore_index=True)[columns])
 
 
 def snapshot_ids(rows: pd.DataFrame) -> list[str]:

@@ -1,74 +1,94 @@
 """The archive's tables as typed frames: the only reader of SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Engine, Select, and_, case, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    Table,
+    case,
+    func,
+    select,
+    union,
+)
 
 from archiver import schema
 from reports.columns import (
     ALL_LABELS,
     ATTEMPTS,
     COMPONENTS,
-    INSTANT,
+    GROUPED,
     LOOKS,
     NIGHTS,
     PLACE_LABELS,
+    PLANS,
+    PROOF,
     ROLLBACKS,
+    WORDS,
     Contract,
     Frames,
     conform,
+    nothing,
 )
+from reports.naming import load_labels, load_names
 from reports.reading import Reading, reading
 from reports.window import Window
-
-_NAMES = {
-    "project_id": "str",
-    "component_id": "str",
-    "component": "str",
-    "started_at": INSTANT,
-    "last_seen_at": INSTANT,
-    "first_seen_at": INSTANT,
-    "component_key": "str",
-}
 
 _attempts, _plans = schema.job_attempts, schema.plans
 
 
 def load_frames(
-    engine: Engine, window: Window, projects: Sequence[str] | None = None, as_of: datetime | None = None
+    engine: Engine,
+    window: Window,
+    projects: Sequence[str] | None = None,
+    as_of: datetime | None = None,
+    *,
+    groups: Collection[str] | None = None,
 ) -> Frames:
     """Read what a report on the window needs, of the named projects: of all for None, of none for no names.
 
-    As it was known at `as_of`; DatabaseError where that can't be told any more.
+    As it was known at `as_of`; DatabaseError where that can't be told any more. `groups` as in `frames_of`.
     """
     with reading(engine, projects, as_of) as archive:
-        return frames_of(archive, window)
+        return frames_of(archive, window, groups=groups)
 
 
 def frames_of(
-    archive: Reading, window: Window, *, attempt_columns: Contract = ATTEMPTS, rollback_columns: Contract = ROLLBACKS
+    archive: Reading,
+    window: Window,
+    *,
+    groups: Collection[str] | None = None,
+    attempt_columns: Contract = ATTEMPTS,
+    rollback_columns: Contract = ROLLBACKS,
 ) -> Frames:
     """Read what a report on the window needs from one state of the archive; with more columns where it needs them.
 
     Whole plans are read: every attempt, rollback and component of a plan with an attempt in the window,
-    because a release's outcome, and a batch's first pass, may lie outside it.
+    because a release's outcome, and a batch's first pass, may lie outside it. Of the columns that rows are grouped by
+    only those of `groups` are read (None: all); the others are missing in every row. Of jobs those are named that a
+    rollback may have undone, and all where rows are to be proven.
     """
-    touched = _touched_plans(window, archive)
-    stored = {name: dtype for name, dtype in attempt_columns.items() if name not in {"component", *ALL_LABELS}}
-    attempts = archive.facts(_select_attempts(touched, stored), _attempts.c.plan_key, stored)
-    attempts = attempts.merge(load_names(archive), on=["project_id", "component_id"], how="left")
-    # An attempt stays in the place it was first seen in, and has that place's labels.
-    place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
-    attempts = attempts.merge(load_labels(archive, touched), on=place, how="left")
+    plans = archive.facts(_select_touched(window, archive), _plans.c.plan_key, PLANS)
+    left_out = set() if groups is None else {*GROUPED} - {*groups}
+    contract = {name: dtype for name, dtype in attempt_columns.items() if name not in left_out}
+    attempts = _load(archive, schema.job_attempts, contract, plans)
+    if "component" in contract:
+        attempts = _beside(attempts, load_names(archive), ["project_id", "component_id"])
+    if {*ALL_LABELS} & {*contract}:
+        # An attempt stays in the place it was first seen in, and has that place's labels.
+        places = [name for name in PLACE_LABELS if name not in ALL_LABELS]
+        attempts = _beside(attempts, load_labels(archive, plans["plan_key"].cat.categories), places)
+    missing = {name: nothing(len(attempts)) for name in left_out if name in attempt_columns}
     return replace(
         books_of(archive),
-        attempts=conform(attempts, attempt_columns),
-        rollbacks=_load(archive, schema.rollbacks, rollback_columns, touched),
-        components=_load(archive, schema.components, COMPONENTS, touched),
+        attempts=conform(attempts.assign(**missing), attempt_columns),
+        rollbacks=conform(_load(archive, schema.rollbacks, rollback_columns, plans), rollback_columns),
+        components=conform(_load(archive, schema.components, COMPONENTS, plans), COMPONENTS),
     )
 
 
@@ -99,84 +119,48 @@ def _load_looks(archive: Reading) -> dict[str, datetime]:
     return dict(zip(looks["project_id"], looks["ended_at"], strict=True))
 
 
-def _touched_plans(window: Window, archive: Reading) -> Select[Any]:
+def _select_touched(window: Window, archive: Reading) -> Select[Any]:
     """Select the plans with an attempt that started, or failed without a start, in the window."""
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
-    is_inferred = and_(_attempts.c.started_at.is_(None), _attempts.c.outcome == "failed")
-    return (
+    begun = select(_attempts.c.plan_key).where(
+        _attempts.c.started_at >= window.starts_at,
+        _attempts.c.started_at < window.ends_at,
+        archive.of_projects(_attempts),
+    )
+    failed = (
         select(_attempts.c.plan_key)
         .join(_plans, _plans.c.plan_key == _attempts.c.plan_key)
         .where(
-            or_(
-                and_(_attempts.c.started_at >= window.starts_at, _attempts.c.started_at < window.ends_at),
-                and_(is_inferred, inferred >= window.starts_at, inferred < window.ends_at),
-            ),
+            _attempts.c.started_at.is_(None),
+            _attempts.c.outcome == "failed",
+            inferred >= window.starts_at,
+            inferred < window.ends_at,
             archive.of_projects(_attempts),
         )
     )
+    return select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(union(begun, failed)))
 
 
-def _select_attempts(touched: Select[Any], stored: Contract) -> Select[Any]:
-    columns = [_attempts.c[name] if name in _attempts.c else _plans.c[name] for name in stored]
-    return (
-        select(*columns)
-        .join(_plans, _plans.c.plan_key == _attempts.c.plan_key)
-        .where(_attempts.c.plan_key.in_(touched))
+def _load(archive: Reading, table: Table, contract: Contract, plans: pd.DataFrame) -> pd.DataFrame:
+    """Read the facts of some plans, with what the contract asks for of the plans themselves."""
+    stored = {"plan_key": WORDS} | {name: dtype for name, dtype in contract.items() if name in table.c}
+    told = [name for name in contract if name in PLANS]
+    columns: dict[str, ColumnElement[Any]] = {name: table.c[name] for name in stored if name not in told}
+    if table is _attempts and not {*PROOF} <= {*contract}:
+        is_undone = _attempts.c.job_id.in_(select(schema.rollbacks.c.job_id))
+        columns["job_id"] = case((is_undone, _attempts.c.job_id)).label("job_id")
+    keys = plans["plan_key"].cat.categories
+    facts = archive.facts(
+        select(*columns.values()), table.c.plan_key, {name: stored[name] for name in columns}, among=keys
     )
+    # Each word of the facts is a plan's key: where it is told is looked up once a plan.
+    place = pd.Index(plans["plan_key"]).get_indexer(facts["plan_key"].cat.categories)
+    beside = plans[told].take(place[facts["plan_key"].cat.codes])
+    return facts.drop(columns="plan_key").assign(**{name: beside[name].array for name in told})
 
 
-def load_names(archive: Reading) -> pd.DataFrame:
-    """Load the latest name of each component: the one it has in the plan where it started last.
-
-    The latest look would not do: a plan of last week that is fetched again tonight still shows its old name.
-    """
-    places = schema.components
-    started = (
-        select(
-            _attempts.c.plan_key,
-            _attempts.c.component_id,
-            func.max(_attempts.c.started_at).label("started_at"),
-        )
-        .where(archive.of_projects(_attempts))
-        .group_by(_attempts.c.plan_key, _attempts.c.component_id)
-        .subquery()
-    )
-    last_seen_at: ColumnElement[Any] = places.c.last_seen_at
-    if archive.as_of is not None:
-        last_seen_at = case((last_seen_at > archive.as_of, archive.as_of), else_=last_seen_at)
-    columns = {
-        "project_id": places.c.project_id,
-        "component_id": places.c.component_id,
-        "component": places.c.name,
-        "started_at": started.c.started_at,
-        "last_seen_at": last_seen_at,
-        "first_seen_at": places.c.first_seen_at,
-        "component_key": places.c.component_key,
-    }
-    latest = (columns["started_at"].desc().nulls_last(), last_seen_at.desc(), places.c.first_seen_at.desc())
-    rank = func.row_number().over(
-        partition_by=(places.c.project_id, places.c.component_id), order_by=(*latest, places.c.component_key)
-    )
-    ranked = (
-        select(*(column.label(name) for name, column in columns.items()), rank.label("rank"))
-        .join(started, and_(started.c.plan_key == places.c.plan_key, started.c.component_id == places.c.component_id))
-        .where(places.c.name.is_not(None), archive.of_projects(places))
-    )
-    names = archive.first_ranked(ranked, places.c.plan_key, _NAMES)
-    # Of a component that is both stored and remembered, the same order decides.
-    ascending = [True, True, False, False, False, True]
-    order = ["project_id", "component_id", "started_at", "last_seen_at", "first_seen_at", "component_key"]
-    names = names.sort_values(order, ascending=ascending, na_position="last")
-    return names.drop_duplicates(["project_id", "component_id"])[["project_id", "component_id", "component"]]
-
-
-def load_labels(archive: Reading, touched: Select[Any]) -> pd.DataFrame:
-    places, labels = schema.components, schema.component_labels
-    columns = [(labels if name in ALL_LABELS else places).c[name] for name in PLACE_LABELS]
-    query = select(*columns).join(labels, labels.c.component_key == places.c.component_key)
-    return archive.facts(query.where(places.c.plan_key.in_(touched)), places.c.plan_key, PLACE_LABELS)
-
-
-def _load(archive: Reading, table: Any, contract: Contract, touched: Select[Any]) -> pd.DataFrame:
-    query = select(*(table.c[name] for name in contract)).where(table.c.plan_key.in_(touched))
-    return archive.facts(query, table.c.plan_key, contract)
+def _beside(rows: pd.DataFrame, known: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Add to rows what is known by their keys, of which each is known once; missing where it is not."""
+    words = {key: rows[key].cat.categories for key in keys if isinstance(rows[key].dtype, pd.CategoricalDtype)}
+    known = known.assign(**{key: known[key].cat.set_categories(words[key]) for key in words})
+    return rows.merge(known, on=keys, how="left")

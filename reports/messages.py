@@ -3,13 +3,13 @@
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, literal, null, select
+from sqlalchemy import ColumnElement, literal, null
 
 from archiver import schema
 from archiver.failures import KINDS, FailureKind, failed_rows, template_of
 from archiver.masking import template_id
 from reports.columns import ALL_LABELS, FAILURES, LABELS, PLACE_LABELS, Contract, conform
-from reports.frames import load_labels, load_names
+from reports.naming import load_labels, load_names
 from reports.reading import Reading
 from reports.window import Window
 
@@ -29,7 +29,7 @@ def load_failures(archive: Reading, window: Window) -> pd.DataFrame:
     failures = _with_templates(failures)
     failures = failures.merge(load_names(archive), on=["project_id", "component_id"], how="left")
     place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
-    labels = load_labels(archive, select(schema.plans.c.plan_key))
+    labels = load_labels(archive)
     return conform(failures.merge(labels, on=place, how="left"), FAILURES)
 
 

@@ -1,14 +1,15 @@
 """The archive opened to be read in one state: as it is now, or as it was known at an instant."""
 
+import gc
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import JSON, ColumnElement, Connection, Engine, Select, Text, cast, func, select, true
+from sqlalchemy import JSON, ColumnElement, Connection, Engine, Select, Table, Text, cast, func, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from archiver.archive import open_reader
@@ -17,9 +18,14 @@ from archiver.database import first_line
 from archiver.errors import DatabaseError
 from archiver.known_failures import load_known_failures
 from archiver.settings import Settings
+from reports.columnar import Columnar, columnar
 from reports.columns import KNOWN_FAILURES, Contract, conform
+from reports.gathering import Portion, gathered
 
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE = 10_000
+
+# Says of a column with the keys of plans whether a plan counts.
+KnownPlans = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 
 @dataclass(frozen=True)
@@ -34,34 +40,37 @@ class Reading:
     as_of: datetime | None = None
     remembered: Connection | None = None
     refolded: frozenset[str] = frozenset()
+    columnar: Columnar | None = None
 
     def facts(
         self,
         query: Select[Any],
         plan_key: ColumnElement[Any],
         contract: Contract,
-        among: frozenset[str] | None = None,
+        among: Collection[str] | None = None,
     ) -> pd.DataFrame:
         """Read a query on facts, `plan_key` being the column of it that tells the plan; rows in no certain order.
 
         `among` restricts it to some plans, by key.
         """
         parts = []
-        for connection, condition in self._sources(plan_key):
+        for connection, is_known in self._sources():
             chosen = true() if among is None else plan_key.in_(_each(connection, among))
-            parts.append(read(connection, query.where(condition, chosen), contract))
-        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+            parts.append(self._read(connection, query.where(is_known(plan_key), chosen), contract))
+        return conform(pd.concat(parts, ignore_index=True), contract) if len(parts) > 1 else parts[0]
 
-    def first_ranked(self, query: Select[Any], plan_key: ColumnElement[Any], contract: Contract) -> pd.DataFrame:
-        """Read as `facts` does the rows of a query whose column `rank` is 1, ranked over the plans that count."""
+    def first_ranked(self, query_of: Callable[[KnownPlans], Select[Any]], contract: Contract) -> pd.DataFrame:
+        """Read as `facts` does the rows of a query whose column `rank` is 1, ranked over the plans that count.
+
+        `query_of` is given a function that says of a column with a plan's key whether the plan counts.
+        """
 
         def first(ranked: Select[Any]) -> Select[Any]:
             found = ranked.subquery()
             return select(*(found.c[name] for name in contract)).where(found.c.rank == 1)
 
-        sources = self._sources(plan_key)
-        parts = [read(connection, first(query.where(condition)), contract) for connection, condition in sources]
-        return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+        parts = [read(connection, first(query_of(is_known)), contract) for connection, is_known in self._sources()]
+        return conform(pd.concat(parts, ignore_index=True), contract) if len(parts) > 1 else parts[0]
 
     def books(self, query: Select[Any], contract: Contract) -> pd.DataFrame:
         """Read a query on runs, nights or failures."""
@@ -84,19 +93,37 @@ class Reading:
         condition: ColumnElement[bool] = table.c.project_id.in_(self.projects)
         return condition
 
+    def has(self, table: Table) -> bool:
+        """Whether a table of today has a row."""
+        return self.stored.scalar(select(table.select().exists())) is True
+
     @property
     def _book_keeper(self) -> Connection:
         return self.stored if self.remembered is None else self.remembered
 
-    def _sources(self, plan_key: ColumnElement[Any]) -> list[tuple[Connection, ColumnElement[bool]]]:
+    def _read(self, connection: Connection, query: Select[Any], contract: Contract) -> pd.DataFrame:
+        if self.columnar is not None and connection is self.stored:
+            frame = self.columnar.read(query, contract)
+            if frame is not None:
+                return frame
+        return read(connection, query, contract)
+
+    def _sources(self) -> list[tuple[Connection, KnownPlans]]:
         """Say where facts are, and which: the plans that are remembered otherwise are left out of the stored ones."""
         if self.remembered is None:
-            return [(self.stored, true())]
-        is_as_it_was = plan_key.not_in(_each(self.stored, self.refolded)) if self.refolded else true()
-        return [(self.stored, is_as_it_was), (self.remembered, true())]
+            return [(self.stored, _every)]
+
+        def is_as_it_was(plan_key: ColumnElement[Any]) -> ColumnElement[bool]:
+            return plan_key.not_in(_each(self.stored, self.refolded)) if self.refolded else true()
+
+        return [(self.stored, is_as_it_was), (self.remembered, _every)]
 
 
-def _each(connection: Connection, keys: frozenset[str]) -> Select[Any]:
+def _every(_: ColumnElement[Any]) -> ColumnElement[bool]:
+    return true()
+
+
+def _each(connection: Connection, keys: Collection[str]) -> Select[Any]:
     """List keys in a query. They may be many: one value holds them all."""
     listed = json.dumps(sorted(keys))
     if connection.dialect.name == "sqlite":
@@ -120,7 +147,7 @@ def opened(settings: Settings) -> Iterator[Engine]:
 @contextmanager
 def reading(engine: Engine, projects: Sequence[str] | None = None, as_of: datetime | None = None) -> Iterator[Reading]:
     """Read every frame from the same state, while a run may be writing. DatabaseError where `as_of` can't be told."""
-    with engine.connect() as connection:
+    with columnar(engine) as beside, engine.connect() as connection:
         if engine.dialect.name == "postgresql":
             connection = connection.execution_options(isolation_level="REPEATABLE READ")  # noqa: PLW2901 - the same one
         else:
@@ -129,21 +156,38 @@ def reading(engine: Engine, projects: Sequence[str] | None = None, as_of: dateti
             raw: Any = connection.connection.dbapi_connection
             if not raw.in_transaction:
                 connection.exec_driver_sql("BEGIN")
+        if beside is not None and not beside.join(connection):
+            beside = None  # noqa: PLW2901 - a run saved something in between
         if as_of is None:
-            yield Reading(connection, projects)
+            yield Reading(connection, projects, columnar=beside)
             return
         known = as_known_at(connection, as_of, projects)
         with known.memory.connect() as remembered:
-            yield Reading(connection, projects, as_of, remembered, known.refolded)
+            yield Reading(connection, projects, as_of, remembered, known.refolded, beside)
         known.memory.dispose()
 
 
 def read(connection: Connection, query: Select[Any], contract: Contract) -> pd.DataFrame:
-    """Read in portions, so that the rows never stand in memory as Python objects all at once."""
-    parts = [conform(pd.DataFrame(columns=list(contract), dtype="object"), contract)]
-    result = connection.execute(query, execution_options={"stream_results": True})
-    for rows in result.partitions(_ROWS_AT_ONCE):
-        values = zip(*rows, strict=True)
-        columns = {name: pd.Series(column, dtype="object") for name, column in zip(contract, values, strict=True)}
-        parts.append(conform(pd.DataFrame(columns), contract))
-    return pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0]
+    """Read in portions, as the driver sends them: `gathered` gives each column its dtype."""
+    # SQLite sends rows one by one, and its instants are read faster than made; PostgreSQL streams if it is asked to.
+    is_sqlite = connection.dialect.name == "sqlite"
+    options = {"stream_results": not is_sqlite}
+    with connection.execute(query, execution_options=options) as result, _without_collecting():
+        return gathered(_portions(result.cursor if is_sqlite else result), contract)
+
+
+@contextmanager
+def _without_collecting() -> Iterator[None]:
+    """Let no garbage be looked for: rows hold no cycles, and to look for some among them takes as long as to read."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _portions(result: Any) -> Iterator[Portion]:
+    while rows := result.fetchmany(_ROWS_AT_ONCE):
+        yield list(zip(*rows, strict=True))

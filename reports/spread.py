@@ -11,6 +11,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import pandas as pd
 
+from reports.columns import spelt
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _Given = TypeVar("_Given")
@@ -85,7 +87,7 @@ def grouped(rows: pd.DataFrame, keys: Sequence[str], counts: Aggregations, measu
         name: by[column].quantile(how) if isinstance(how, float) else by[column].agg(how)
         for name, (column, how) in {**counts, **measures}.items()
     }
-    return pd.DataFrame(parts, columns=list(parts)).reset_index()
+    return spelt(pd.DataFrame(parts, columns=list(parts)).reset_index())
 
 
 def keyed(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -100,7 +102,7 @@ def names_of(keys: Sequence[str]) -> list[str]:
 
 def together(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of all parts, in no certain order."""
-    return cast("pd.DataFrame", rows.together()) if isinstance(rows, Spread) else rows
+    return cast("pd.DataFrame", rows.together()) if isinstance(rows, Spread) else spelt(rows)
 
 
 def known(frames: Any, *told: Any) -> tuple[Any, ...]:

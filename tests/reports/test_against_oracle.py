@@ -89,6 +89,23 @@ def test_both_databases_give_the_same_frames(sqlite_archive, postgres_archive):
         )
 
 
+def test_columns_that_nothing_is_grouped_by_may_be_left_out(sqlite_archive):
+    save(sqlite_archive, **random_archive(250))
+    window = Window.between(date(2026, 10, 19), date(2026, 11, 12), ZoneInfo("UTC"))
+    whole = load_frames(sqlite_archive, window)
+
+    for by, groups in ((("week",), ()), (("batch", "version"), ("version",)), (("component",), ("component",))):
+        narrow, selection = load_frames(sqlite_archive, window, groups=groups), Selection(window, by)
+        assert narrow.attempts["creator"].isna().all()
+        pd.testing.assert_frame_equal(failure_rates(narrow, selection), failure_rates(whole, selection))
+        told = [rollback_rates(one, selection, as_of=AS_OF, recheck_days=14) for one in (narrow, whole)]
+        pd.testing.assert_frame_equal(*told)
+    weekly = Selection(window, ("week", "batch"))
+    pd.testing.assert_frame_equal(
+        batch_timing(load_frames(sqlite_archive, window, groups=()), weekly), batch_timing(whole, weekly)
+    )
+
+
 def test_a_plan_that_reaches_out_of_the_window_is_read_whole(sqlite_archive):
     archive = random_archive(300)
     save(sqlite_archive, **archive)

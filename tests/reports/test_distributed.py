@@ -46,7 +46,7 @@ def test_rows_brought_together_are_all_rows_once():
     spread = in_dask(memory, said)
     [rows] = known(spread, together(spread.applied(_attempts)))
     order = ["project_id", "plan_id", "component_id", "batch", "attempt"]
-    mine, all_ = (one.sort_values(order, ignore_index=True) for one in (rows, memory.attempts))
+    mine, all_ = (one.sort_values(order, ignore_index=True) for one in (rows, together(memory.attempts)))
     assert mine.equals(all_)
 
 

@@ -244,7 +244,7 @@ def test_parquet_without_its_extra_names_the_extra(report, monkeypatch):
 
 
 def test_an_unexpected_error_is_exit_70_and_one_line(report, monkeypatch):
-    def break_down(*_args):
+    def break_down(*_args, **_options):
         raise RuntimeError("on\nfire")
 
     monkeypatch.setattr("reports.asked.frames_of", break_down)
