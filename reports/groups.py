@@ -89,7 +89,8 @@ def parse_where(texts: Sequence[str], keys: Sequence[str]) -> Where:
 def matching(rows: pd.DataFrame, selection: Selection) -> pd.DataFrame:
     """Name each row's week by its `started_at`; keep the rows inside the window that pass the filter."""
     rows = rows.assign(week=selection.window.week_of(rows["started_at"]))
-    return rows[rows["week"].notna() & passing(rows, selection.where)]
+    matches = rows["week"].notna() & passing(rows, selection.where)
+    return rows if matches.all() else rows[matches]
 
 
 def passing(rows: pd.DataFrame, where: Where) -> "pd.Series[bool]":

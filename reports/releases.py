@@ -1,9 +1,15 @@
 """Attempts and rollbacks put together: component releases, and the first pass of each batch."""
 
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 import pandas as pd
 
 from reports.columns import LABELS
 from reports.keeping import kept
+
+if TYPE_CHECKING:
+    from pandas.core.groupby.generic import SeriesGroupBy
 
 PLACE = ["project_id", "plan_id", "component_id", "batch"]
 BATCH = ["project_id", "plan_id", "batch"]
@@ -46,26 +52,13 @@ def releases_and_rollbacks(
 
     A release's rollbacks come in the order of their starts; one without a start takes its place by its end.
     """
-    ranked = with_inferred_starts(attempts).sort_values([*PLAN, "component_id", "batch", "attempt"], kind="stable")
-    ranked["release"] = ranked.groupby(PLACE, dropna=False).ngroup()
-    first = ranked.drop_duplicates("release").set_index("release")
-    begun = ranked[ranked["started_at"].notna()].drop_duplicates("release").set_index("release")
-    last = ranked.drop_duplicates("release", keep="last").set_index("release")
-    releases = first[[*PLACE, "component", "creator", "action", *LABELS]].assign(
-        started_at=begun["started_at"],
-        is_start_inferred=begun["is_start_inferred"].reindex(first.index, fill_value=False),
-        ended_at=last["ended_at"],
-        version=last["version"],
-        outcome=last["outcome"],
-        attempts=ranked.groupby("release").size(),
-    )
-    held = _rollbacks_of(releases, ranked, rollbacks)
+    releases = _releases(attempts)
+    held = _rollbacks_of(attempts, rollbacks)
     if within_days is not None:
         latest = releases.loc[held["release"], "ended_at"].set_axis(held.index) + pd.Timedelta(days=within_days)
         held = held[held["started_at"] <= latest]
     held = _in_order(held)
-    by_release = held.groupby("release")
-    count = by_release.size().reindex(releases.index, fill_value=0)
+    count = held.groupby("release").size().reindex(releases.index, fill_value=0)
     failed = (held["outcome"] == "failed").groupby(held["release"]).sum()
     counted = releases.assign(
         rolled_back=(count > 0).astype("int64"),
@@ -73,18 +66,56 @@ def releases_and_rollbacks(
         rollbacks_failed=failed.reindex(releases.index, fill_value=0),
         recovery_seconds=_recovery_seconds(held).reindex(releases.index),
     )
-    # Releases are numbered from 0 in the order of their places, so the number is the index.
-    return counted.reset_index(drop=True), held
+    return counted, held
 
 
-def _rollbacks_of(releases: pd.DataFrame, ranked: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFrame:
+@kept
+def ranked_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the attempts place by place and by rank; each with the number of its `release`, from 0 in this order.
+
+    Adds `is_first` and `is_last`, of its place, and `is_start_inferred`.
+    """
+    attempts = with_inferred_starts(attempts)
+    release = attempts.groupby(PLACE, dropna=False).ngroup().to_numpy()
+    order = np.lexsort((attempts["attempt"].to_numpy(), release))
+    ranked = attempts.iloc[order].assign(release=release[order])
+    is_other = np.diff(release[order]) != 0
+    edge = np.ones(min(len(ranked), 1), dtype="bool")
+    return ranked.assign(is_first=np.concatenate([edge, is_other]), is_last=np.concatenate([is_other, edge]))
+
+
+@kept
+def _releases(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the component releases without their rollbacks; releases are numbered, so the number is the index."""
+    ranked = ranked_attempts(attempts)
+    begun = ranked.loc[ranked["started_at"].notna(), ["release", "started_at", "is_start_inferred"]]
+    begun = begun[begun["release"] != begun["release"].shift()].set_index("release")
+    last = ranked.loc[ranked["is_last"], ["ended_at", "version", "outcome"]].reset_index(drop=True)
+    first = ranked.loc[ranked["is_first"], [*PLACE, "component", "creator", "action", *LABELS]].reset_index(drop=True)
+    return first.assign(
+        started_at=begun["started_at"],
+        is_start_inferred=begun["is_start_inferred"].reindex(first.index, fill_value=False),
+        ended_at=last["ended_at"],
+        version=last["version"],
+        outcome=last["outcome"],
+        attempts=np.bincount(ranked["release"], minlength=len(first)),
+    )
+
+
+@kept
+def _rollbacks_of(attempts: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFrame:
     """Add to each rollback its `release` and `undone_ended_at`, the end of the attempt it rolled back.
 
     A rollback belongs to the release that holds its job, the attempt it rolled back, wherever the component
     moved since. Without one it belongs to the release of its place; without that too, to the component's
     latest release in the plan. It is left out only if the component has no release there at all.
     """
-    places = releases[PLACE].reset_index()
+    # Most plans have none: those that do are all that is looked at.
+    ranked, releases = (
+        rows[rows["plan_id"].isin(rollbacks["plan_id"].unique())]
+        for rows in (ranked_attempts(attempts), _releases(attempts))
+    )
+    places = releases[PLACE].rename_axis("release").reset_index()
     jobs = ranked.loc[ranked["job_id"].notna(), [*PLAN, "component_id", "job_id", "release", "ended_at"]]
     jobs = jobs.drop_duplicates([*PLAN, "component_id", "job_id"], keep="last")
     jobs = jobs.rename(columns={"release": "job_release", "ended_at": "undone_ended_at"})
@@ -110,7 +141,7 @@ def _latest_releases(releases: pd.DataFrame, rollbacks: pd.DataFrame) -> "pd.Ser
     of two that started together the one in the higher batch is the later, and no batch is higher than any.
     """
     component = [*PLAN, "component_id"]
-    candidates = releases[[*component, "started_at"]].reset_index()
+    candidates = releases[[*component, "started_at"]].rename_axis("release").reset_index()
     pairs = (
         rollbacks[[*component, "started_at"]].reset_index().merge(candidates, on=component, suffixes=("_rollback", ""))
     )
@@ -139,6 +170,12 @@ def seconds_between(start: "pd.Series[pd.Timestamp]", end: "pd.Series[pd.Timesta
     return (end - start) / pd.Timedelta(milliseconds=1) / 1000
 
 
+def first_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return the first attempt of each place, as it came."""
+    ranked = ranked_attempts(attempts)
+    return attempts.loc[ranked.index[ranked["is_first"]]]
+
+
 @kept
 def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
     """Return one row per plan and batch that had components: its first pass.
@@ -157,7 +194,8 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     places = batch_places(attempts, components)
     outcome, ended_at = places["outcome"], places["ended_at"]
     is_over = outcome.isin(_OVER) & places["duration_seconds"].notna() & ended_at.notna()
-    there = places.assign(is_over=is_over, failed=outcome == "failed")[places["is_there"]]
+    codes = {label: places[label].cat.codes for label in LABELS}
+    there = places.assign(is_over=is_over, failed=outcome == "failed", **codes)[places["is_there"]]
     grouped = there.groupby(BATCH, dropna=False)
     passes = pd.DataFrame(
         {
@@ -166,7 +204,7 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
             "is_finished": grouped["is_over"].all(),
             "started_at": grouped["started_at"].min(),
             "ended_at": grouped["ended_at"].max(),
-            **{label: _shared(there, label) for label in LABELS},
+            **{label: _shared(grouped[label], places[label].cat.categories) for label in LABELS},
         }
     ).reset_index()
     passes = passes.sort_values(BATCH, na_position="last", ignore_index=True)
@@ -177,25 +215,28 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     return passes.merge(attempts[[*PLAN, "creator", "action"]].drop_duplicates(PLAN), on=PLAN, how="left")
 
 
-def _shared(places: pd.DataFrame, label: str) -> "pd.Series[str]":
+def _shared(codes: "SeriesGroupBy[Any, Any]", labels: "pd.Index[str]") -> "pd.Series[str]":
     """Return for each batch the label that all of its places have; missing where there is no such one."""
-    labels = places.groupby(BATCH, dropna=False)[label]
-    different = labels.nunique(dropna=False)
-    shared: pd.Series[str] = labels.first().where(different == 1)
-    return shared
+    lowest = codes.min()
+    # A missing label has the code -1, and is no label that is shared.
+    shared = lowest.where(lowest == codes.max(), -1)
+    return pd.Series(pd.Categorical.from_codes(shared, labels), index=shared.index)
 
 
 def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
     """Return every component's place with its first attempt, and `is_there`: if it was at its batch's start."""
-    first = attempts.sort_values("attempt", kind="stable").drop_duplicates(PLACE)
-    first = first[[*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds", *LABELS]]
+    first = first_attempts(attempts)[
+        [*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds", *LABELS]
+    ]
     places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
-    starts = places.groupby(BATCH, dropna=False)["started_at"].min().rename("batch_started_at").reset_index()
+    by_batch = places.groupby(BATCH, dropna=False)["started_at"]
+    places["batch_started_at"] = by_batch.transform("min")
+    starts = by_batch.min().rename("batch_started_at").reset_index()
     sightings = pd.concat([attempts[[*PLAN, "first_seen_at"]], components[[*PLAN, "first_seen_at"]]])
     sightings = sightings.drop_duplicates().merge(starts, on=PLAN)
     sightings = sightings[sightings["first_seen_at"] >= sightings["batch_started_at"]]
     looks = sightings.groupby(BATCH, dropna=False)["first_seen_at"].min().rename("first_look_at").reset_index()
-    places = places.merge(starts, on=BATCH).merge(looks, on=BATCH, how="left")
+    places = places.merge(looks, on=BATCH, how="left")
     is_gone = places["gone_at"].notna() & ~(places["gone_at"] > places["batch_started_at"])
     is_later = places["first_seen_at"] > places["first_look_at"]
     return places.assign(is_there=~is_gone & ~is_later)

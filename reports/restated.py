@@ -149,7 +149,7 @@ def changed_facts(then: pd.DataFrame, now: pd.DataFrame, window: Window, last_we
     A fact that lay in one of these weeks by either knowledge is compared; its week is that of now.
     """
     both = then.merge(now, on=["subject", "fact_key"], how="outer", suffixes=("_then", ""), indicator=True)
-    weeks = pd.DataFrame({name: window.week_of(both[name]) for name in ("week_at", "week_at_then")})
+    weeks = pd.DataFrame({name: window.week_of(both[name]).astype("str") for name in ("week_at", "week_at_then")})
     is_told = weeks["week_at"].le(last_week) | weeks["week_at_then"].le(last_week)
     rows = []
     for row, week in zip(records(both[is_told]), weeks.loc[is_told].itertuples(index=False), strict=True):

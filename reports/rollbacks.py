@@ -11,6 +11,8 @@ from reports.groups import Selection, chosen, matching, outcome_flags, summarise
 from reports.releases import component_releases
 from reports.spread import at_last, by_plan
 
+_COUNTS = ("finished", "rolled_back", "rollbacks", "rollbacks_failed")
+
 
 def rollback_rates(
     frames: Frames,
@@ -29,11 +31,10 @@ def rollback_rates(
     `reports weekly`, which says the same on any day; where nights were missed lately the two differ.
     """
     rows = _finished(frames, selection, within_days)
-    counts = ("finished", "rolled_back", "rollbacks", "rollbacks_failed")
     table = summarise(
         rows,
         selection,
-        counts={name: (name, "sum") for name in counts},
+        counts={name: (name, "sum") for name in _COUNTS},
         measures={
             "recovery_p50_seconds": ("recovery_seconds", 0.5),
             "recovery_p90_seconds": ("recovery_seconds", 0.9),
@@ -54,7 +55,8 @@ def rollback_rates(
 def _finished(frames: Frames, selection: Selection, within_days: int | None) -> pd.DataFrame:
     rows = matching(component_releases(frames.attempts, frames.rollbacks, within_days=within_days), selection)
     rows = rows.assign(finished=outcome_flags(rows["outcome"])["finished"])
-    return rows[rows["finished"] == 1]
+    told = dict.fromkeys([*selection.columns, *_COUNTS, "recovery_seconds"])
+    return rows.loc[rows["finished"] == 1, [*told]]
 
 
 @at_last

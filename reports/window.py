@@ -89,10 +89,9 @@ class Window:
         # A missing instant is the least of all integers, and so before every window.
         is_inside = (moments >= _epoch_ms(self.starts_at)) & (moments < _epoch_ms(self.ends_at))
         position = np.searchsorted(starts, moments, side="right") - 1
-        labels = np.array([week.label for week in self.weeks], dtype=object)
-        named = np.full(len(moments), None, dtype=object)
-        named[is_inside] = labels[position[is_inside]]
-        return pd.Series(named, index=instants.index, dtype="str")
+        labels = pd.Index([week.label for week in self.weeks], dtype="str")
+        named = pd.Categorical.from_codes(np.where(is_inside, position, -1), labels)
+        return pd.Series(named, index=instants.index)
 
 
 def _epoch_ms(instant: datetime) -> int:
