@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich import box
 from rich.cells import cell_len
@@ -44,9 +45,23 @@ def plain(value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def plain_cells(column: "pd.Series[Any]") -> list[Any]:
+    """Return a column's cells as `plain` does each, a column at a time where its dtype allows."""
+    kind = column.dtype.kind
+    if kind in "biu" and isinstance(column.dtype, np.dtype):
+        return column.to_list()
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        instants = column.dt.tz_convert(None).to_numpy().astype("datetime64[ms]")
+        texts = [f"{text}Z" for text in np.datetime_as_string(instants, unit="ms").tolist()]
+        return [None if missing else text for text, missing in zip(texts, column.isna(), strict=True)]
+    if kind == "f" or isinstance(column.dtype, pd.StringDtype | pd.Int64Dtype):
+        return [None if missing else cell for cell, missing in zip(column.to_list(), column.isna(), strict=True)]
+    return [plain(value) for value in column]
+
+
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a list of row objects."""
-    columns = {name: [plain(value) for value in table[name]] for name in table.columns}
+    columns = {name: plain_cells(table[name]) for name in table.columns}
     return [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
 
 
@@ -145,11 +160,11 @@ def told_columns(table: pd.DataFrame, uncollected: "pd.Series[bool] | None" = No
         columns.append(Told(head, tuple(cells), number, name, tuple(is_few(table, name))))
 
     for name in table.columns:
-        values = [plain(value) for value in table[name]]
+        values = plain_cells(table[name])
         if name in _GROUPS:
             add(_HEADS.get(name, name), [group_text(value, name) for value in values], number=name == "batch")
         elif name == "ci_low":
-            highs = [plain(value) for value in table["ci_high"]]
+            highs = plain_cells(table["ci_high"])
             write = _seconds_interval if "slope_seconds_per_week" in table else _percent_interval
             add("95 % interval", [write(low, high) for low, high in zip(values, highs, strict=True)])
         elif name == "nights_planned":
