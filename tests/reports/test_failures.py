@@ -10,8 +10,10 @@ from random_archives import random_archive
 from report_builders import attempt, component, failure, failures, rollback, save, week_47
 from sqlalchemy import create_engine
 
+from archiver import schema
 from archiver.clock import ManualClock
 from archiver.database import open_writer
+from archiver.failures import write_all_failures
 from archiver.masking import mask, template_id
 from archiver.migrate import upgrade
 from reports import cli
@@ -199,6 +201,36 @@ def test_of_a_long_message_only_the_beginning_is_read_and_only_named_projects(sq
     assert sorted(named["kind"]) == ["attempt", "rollback"]
     assert set(named["component"]) == {"API"}
     assert len(none) == 0
+
+
+@pytest.mark.parametrize("database", ["sqlite_archive", "postgres_archive"])
+def test_templates_that_are_written_down_are_those_made_of_the_messages(request, database):
+    engine = request.getfixturevalue(database)
+    messages = ["exit code 1", "exit code 137", None, "API refused 7 times"]
+    rows = [attempt("failed", attempt=n, job_id=f"j{n}", fail_message=said) for n, said in enumerate(messages)]
+    undone = rollback("failed", fail_message="undone after 3 s")
+    save(engine, attempts=rows, rollbacks=[undone], components=[component(name="API")])
+    made = loaded(engine, None)
+
+    with engine.begin() as connection:
+        write_all_failures(connection)
+    written = loaded(engine, None)
+    with engine.begin() as connection:
+        connection.execute(schema.failures.update().values(template="by other rules", masking_version=0))
+    outdated = loaded(engine, None)
+
+    order = ["kind", "job_id"]
+    told = [rows.sort_values(order, ignore_index=True) for rows in (made, written, outdated)]
+    assert set(told[0]["template"]) == {
+        "exit code <n>",
+        "(no message)",
+        "<component> refused <n> times",
+        "undone after <n> s",
+    }
+    assert told[2].equals(told[0])
+    assert told[1].drop(columns="message").equals(told[0].drop(columns="message"))
+    # Of a failed rollback the message itself is shown; of an attempt it says no more than its template.
+    assert told[1]["message"].dropna().to_list() == ["undone after 3 s"]
 
 
 # --- asked for ----------------------------------------------------------------------------------------------
