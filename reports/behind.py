@@ -1,6 +1,7 @@
 """What stands behind a report's figures: every component release of its weeks, and the counts in which it stands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import pandas as pd
 
@@ -43,6 +44,22 @@ COUNTS: Mapping[str, str] = {
     "rerun": "tried again unchanged after a failure",
     "inferred": "of a start that is inferred",
 }
+
+
+# The page has room for fewer: of weeks that would make it more it tells the figures alone.
+ROWS_BEHIND = 250_000
+
+
+def weeks_behind(releases: Sequence[int]) -> int:
+    """Say of how many weeks the releases are told, of which so many began: of the last, and before it while few."""
+    totals = accumulate(reversed(releases))
+    return max(1, sum(total <= ROWS_BEHIND for total in totals))
+
+
+def releases_by_week(frames: Frames, window: Window) -> list[int]:
+    """Count the component releases that started in each week of the window."""
+    weeks = window.week_of(component_releases(frames.attempts, frames.rollbacks)["started_at"])
+    return weeks.value_counts(sort=False).reindex([week.label for week in window.weeks], fill_value=0).to_list()
 
 
 def releases_behind(

@@ -15,16 +15,15 @@ from distributed.scheduler import KilledWorker
 from archiver.dataset import DataSetError, Partition, held
 from archiver.errors import ArchiverError, SettingsError
 from archiver.settings import Settings
+from reports.behind import weeks_behind
 from reports.columns import Frames
 from reports.data_set import ROWS_IN_PART, books, plan_ranges
 from reports.distributed import DaskFrames
 from reports.frames import books_of
 from reports.night_frames import load_night_runs
-from reports.weekly import WEEKS, WeeklyReport, weekly_report, weekly_window
+from reports.weekly import WeeklyReport, weekly_report, weekly_window
 from reports.window import Window
 
-# The page has room for fewer: of weeks that would make it more it tells the figures alone.
-_ROWS_BEHIND = 250_000
 _PATIENCE = "10s"
 
 
@@ -94,13 +93,7 @@ def _weeks_behind(partitions: Sequence[Partition], window: Window, projects: Seq
     for one in partitions:
         if one.table == "component_releases" and one.week in sizes and (projects is None or one.project_id in projects):
             sizes[one.week] += one.rows
-    rows = weeks = 0
-    for size in reversed(sizes.values()):
-        rows += size
-        if weeks and rows > _ROWS_BEHIND:
-            break
-        weeks += 1
-    return min(weeks, WEEKS)
+    return weeks_behind([*sizes.values()])
 
 
 @contextmanager

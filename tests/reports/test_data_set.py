@@ -166,11 +166,10 @@ def test_a_scheduler_out_of_reach_is_told(capsys, sqlite_archive, monkeypatch):
 
 
 def test_the_page_packs_no_week_whose_releases_stayed_where_they_are(sqlite_archive, monkeypatch):
-    from reports import dask_weekly
     from reports.render import render_weekly
 
     export_random(sqlite_archive, 57)
-    monkeypatch.setattr(dask_weekly, "_ROWS_BEHIND", 60)
+    monkeypatch.setattr("reports.behind.ROWS_BEHIND", 60)
     report = of_data_set(MONDAY)
     every = of_archive(sqlite_archive, MONDAY)
     weeks = sorted(set(report.behind["week"]))
