@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from sqlalchemy import Engine
 
 from archiver.api.client import ReleaseApi
+from archiver.api.payloads import PlanList
 from archiver.clock import Clock
 from archiver.due import RunOptions, is_due
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, SettingsError
@@ -114,7 +115,7 @@ class _Run:
             self.books.note(
                 f"the list holds {len(nameless)} items without an id that can be asked for"
                 if listing.is_whole
-                else f"the list is incomplete (count {listing.count!r}, {len(listing.release_plans)} plans in it)"
+                else f"the list is incomplete ({_count(listing)}, {len(listing.release_plans)} plans in it)"
             )
             self.books.is_incomplete = True
 
@@ -221,6 +222,10 @@ class _Run:
             await self.books.save(batch, self.books.take_failures())
             raise
         await self.books.save(batch, self.books.take_failures())
+
+
+def _count(listing: PlanList) -> str:
+    return "no count" if listing.count is None else f"count {listing.count!r}"
 
 
 def _not_tried(cause: ApiError) -> ApiError:

@@ -52,7 +52,7 @@ _MEANINGS: dict[str, dict[str, str]] = {
         "recheck_days": "How long a settled plan is fetched again every night: rollbacks come late",
         "sweep_days": "After that, each is fetched once in so many days; 0 is never",
         "proxy": "For every connection. Without it `HTTPS_PROXY` and `NO_PROXY` hold",
-        "ca_bundle": "Certificates to trust, in place of the system's. Verification can't be turned off",
+        "ca_bundle": "Certificates to trust beside the system's, a PEM file. Verification can't be turned off",
     },
     "The schedule": {
         "schedule": "When a night falls due, as a cron expression",
