@@ -1,16 +1,16 @@
 """The releases that a page holds beside those it lists: which of them fit, and what is told of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from reports.behind import COUNTS
-from reports.packing import Numbers, Packable, group_of, packed
+from reports.packing import Group, Numbers, Packable, group_of, packed
 from reports.page_parts import release_columns
 from reports.page_tables import ABOUT_COLUMNS, about_release, shortened
-from reports.tables import records, told_columns
+from reports.tables import Told, records, told_columns
 
 # Counts in which most releases stand that simply succeeded; one that stands in any other tells something.
 _PLAIN = {"finished", "tried-finished", "timed", "at-risk", "surfaced"}
@@ -18,17 +18,19 @@ TELLING = tuple(name for name in COUNTS if name not in _PLAIN)
 _TELLING_BITS = sum(2**place for place, name in enumerate(COUNTS) if name in TELLING)
 
 # Columns that go together are packed together, as places in a list of what they say: a component's name stands once,
-# and its project with it. A name is one of the filter's, a number that of a cell.
-_TOGETHER: tuple[tuple[str, ...], ...] = (
-    ("week",),
-    ("component", "about component", "about name", "project_id", "about project", "about team"),
-    ("plan_id", "about plan"),
-    ("version",),
-    ("outcome", "attempts", "about is"),
-    ("batch", "about batch", "about rank"),
-    ("recovery_seconds",),
-    ("about template",),
-)
+# and its project with it. A name is one of the filter's, a number that of a cell. First stands what tells them.
+_TOGETHER: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("week",): ("week",),
+    ("component", "component_id", "project_id", "team"): (
+        *("component", "about component", "about name", "project_id", "about project", "about team"),
+    ),
+    ("plan_id",): ("plan_id", "about plan"),
+    ("version",): ("version",),
+    ("outcome", "rolled_back", "rollbacks_failed", "attempts", "counts"): ("outcome", "attempts", "about is"),
+    ("batch", "batch_rank"): ("batch", "about batch", "about rank"),
+    ("recovery_seconds",): ("recovery_seconds",),
+    ("template_ids",): ("about template",),
+}
 
 
 @dataclass(frozen=True)
@@ -95,28 +97,38 @@ class Packer:
 
 
 def _packable(releases: pd.DataFrame, without: Sequence[str]) -> Packable:
-    shown = release_columns(releases).drop(columns=list(without))
-    told = {column.name: [*map(shortened, column.cells)] for column in told_columns(shown)}
-    cells = {name: place for place, name in enumerate(told)}
-    about = [about_release(row) for row in records(releases[ABOUT_COLUMNS])]
-    words = {**told, "week": releases["week"].to_list()}
-
-    def columns(names: Sequence[str]) -> Mapping[int | str, Sequence[str]]:
-        found: dict[int | str, Sequence[str]] = {}
-        for name in names:
-            asked = name.removeprefix("about ")
-            found[cells.get(name, asked)] = words[name] if name in words else [one.get(asked, "") for one in about]
-        return found
-
+    cells = {column.name: place for place, column in enumerate(_told(releases.head(0), without))}
     started, ended = (_minutes(releases[name]) for name in ("started_at", "ended_at"))
     return Packable(
-        groups=[group_of(columns([name for name in names if name not in without])) for names in _TOGETHER],
+        groups=[_group(releases, by, names, cells, without) for by, names in _TOGETHER.items()],
         plans=pd.factorize(releases["plan_id"])[0],
         started=started,
         ended=ended,
         is_ended=releases["ended_at"].notna().to_numpy(),
         cells=(cells["started_at"], cells["ended_at"]),
     )
+
+
+def _told(releases: pd.DataFrame, without: Sequence[str]) -> Sequence[Told]:
+    return told_columns(release_columns(releases).drop(columns=list(without)))
+
+
+def _group(
+    releases: pd.DataFrame, by: Sequence[str], names: Sequence[str], cells: Mapping[str, int], without: Sequence[str]
+) -> Group:
+    """Put columns together. Releases that are alike in what tells these columns say the same: one of them is asked."""
+    like = releases.groupby(list(by), dropna=False, sort=False, observed=True).ngroup().to_numpy()
+    asked = releases.iloc[np.unique(like, return_index=True)[1]]
+    words = {column.name: [*map(shortened, column.cells)] for column in _told(asked, without)}
+    words["week"] = asked["week"].to_list()
+    about = [about_release(row) for row in records(asked[ABOUT_COLUMNS])]
+    columns: dict[int | str, Sequence[str]] = {}
+    for name in names:
+        if name not in without:
+            key = name.removeprefix("about ")
+            columns[cells.get(name, key)] = words[name] if name in words else [one.get(key, "") for one in about]
+    group = group_of(columns)
+    return replace(group, places=group.places[like])
 
 
 def _minutes(instants: "pd.Series[pd.Timestamp]") -> Numbers:
