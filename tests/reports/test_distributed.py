@@ -9,12 +9,18 @@ from reports.spread import grouped, known, together
 from reports.tables import records
 
 
+@pytest.fixture(autouse=True)
+def _synchronous():
+    """Work in this thread, whatever scheduler an earlier test of this process has left set."""
+    with dask.config.set(scheduler="synchronous"):
+        yield
+
+
 def test_every_metric_is_equal_on_dask_dataframes():
     memory, said = in_memory(41)
     expected = every_metric(memory, said)
     spread = in_dask(memory, said)
-    with dask.config.set(scheduler="synchronous"):
-        assert_equal(every_metric(spread, spread.failures), expected)
+    assert_equal(every_metric(spread, spread.failures), expected)
     assert len(expected["releases behind"]) > 50
     assert expected["failures"]["count"].sum() > 10
 
