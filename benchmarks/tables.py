@@ -5,6 +5,8 @@ Each reads and counts in a process of its own and says its own seconds, without 
 - read_sql: every column of the attempts by `pandas.read_sql`, then counted;
 - reports: failure rates, rollbacks and batch timing by the program, whose releases and first passes need more;
 - weekly report: every table of it, and every form it is written in.
+
+A profile of the last two follows.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 
 from measuring import Candidate, compare, machine
 from places import SCHEMA, PostgresqlPlace, SqlitePlace, has_postgresql
+from profiled import tell
 from views import FIRST, WEEKS, fill
 
 KINDS = {"sqlite": SqlitePlace, "postgresql": PostgresqlPlace}
@@ -139,7 +142,9 @@ def measure(place, attempts, rounds):
         ways = [Candidate(way, [sys.executable, __file__, "--child", way, place.url]) for way in WAYS]
         title = f"{place.kind}, {place.count('job_attempts'):,} attempts of a year"
         compare(f"Three tables, {title}", ways[:3], expected, rounds=rounds)
+        tell(f"Three tables, {title}", ways[2].command)
         compare(f"Weekly report, {title}", ways[3:], by_weekly(place.url), rounds=rounds)
+        tell(f"Weekly report, {title}", ways[3].command)
     finally:
         place.drop()
 
