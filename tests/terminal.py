@@ -61,9 +61,11 @@ def on_terminal(*command, columns=80, press_ctrl_c_at=None, **environment):
     """
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    # What the environment says of a size would be believed before the terminal is asked.
+    inherited = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES", "NO_COLOR"}}
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
-        env=os.environ | {"TERM": "xterm-256color"} | environment,
+        env=inherited | {"TERM": "xterm-256color"} | environment,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -294,7 +294,7 @@ async def test_a_report_as_of_then_is_grouped_by_the_labels_of_today(archive, ap
 
     def teams(as_of):
         attempts = load_frames(archive.engine, weeks, as_of=as_of).attempts
-        columns = (attempts["plan_id"], attempts["component_id"], attempts["team"].fillna("-"))
+        columns = (attempts["plan_id"], attempts["component_id"], attempts["team"].astype("str").fillna("-"))
         return sorted(zip(*columns, strict=True))
 
     old = [("renamed", "c0", "payments"), ("renamed", "c1", "-"), ("same", "c0", "payments")]

@@ -35,9 +35,10 @@ def cloud(monkeypatch):
 
 @pytest.mark.parametrize(("columns", "name"), [(80, "{}"), (40, "{:.11}…")])
 def test_it_names_the_project_counts_its_plans_and_leaves_nothing(cloud, columns, name):
-    cloud(Fault("delay", match="deploy-info", pause_seconds=0.2))
+    cloud(Fault("delay", match="deploy-info", pause_seconds=0.3))
 
-    code, screen, _, newest = on_terminal("archiver", "run", columns=columns)
+    # One plan after the other, each longer than it takes to draw the bar anew.
+    code, screen, _, newest = on_terminal("archiver", "run", columns=columns, ARCHIVER_CONCURRENCY="1")
 
     assert code == 0
     for project_id, timelines in HISTORY.timelines.items():
@@ -45,8 +46,10 @@ def test_it_names_the_project_counts_its_plans_and_leaves_nothing(cloud, columns
         numbers = [re.fullmatch(r"(\S+) ━+[╸╺]?━* +(\d+)/(\d+) (-:--:--|0:00:\d\d)", line.rstrip()) for line in bars]
         assert {found[1] for found in numbers} == {name.format(project_id)}
         assert {int(found[3]) for found in numbers} == {len(timelines)}
+        counts = [int(found[2]) for found in numbers]
+        assert counts == sorted(counts)
+        assert 1 < max(counts) <= len(timelines)
         assert max(map(len, bars)) <= columns - 3
-    assert numbers[-1][2] == numbers[-1][3]
     assert not any("━" in line for line in screen.lines)
     assert sum("ingest.run_started" in line for line in screen.lines) == 2
     assert screen.has_cursor
