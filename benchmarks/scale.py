@@ -23,11 +23,13 @@ from measuring import machine
 
 from archiver.dataset import held
 from archiver.settings import Settings
+from reports.columns import ATTEMPTS, COMPONENTS, ROLLBACKS, conform
 from reports.dask_weekly import data_set_report
 from reports.data_set import ROWS_IN_PART, books, plan_ranges
 from reports.frames import books_of
 from reports.weekly import weekly_report, weekly_window
 
+CONTRACTS = {"attempts": ATTEMPTS, "rollbacks": ROLLBACKS, "components": COMPONENTS}
 HEAD = "| | s | CPU s | peak MiB here | peak MiB of a worker |"
 
 
@@ -47,8 +49,8 @@ def in_memory(settings, window, directory, partitions):
         frames = replace(
             books_of(found),
             **{
-                name: pd.concat([getattr(one, name) for one, _ in parts], ignore_index=True)
-                for name in ("attempts", "rollbacks", "components")
+                name: conform(pd.concat([getattr(one, name) for one, _ in parts], ignore_index=True), contract)
+                for name, contract in CONTRACTS.items()
             },
         )
     failures = pd.concat([one for _, one in parts], ignore_index=True)
