@@ -34,7 +34,7 @@ from archiver.settings import load_settings
 FIRST_NIGHT = datetime(2026, 1, 5, 2, 15, tzinfo=UTC)
 SAMPLES = 36
 # So much more than in the middle third the process may hold in the last. A year of twelve releases a week needs 2 %,
-# all of it SQLite's page cache (at most 64 MiB), which holds more of a larger archive: with a small one, or where
+# all of it SQLite's page cache (at most 32 MiB), which holds more of a larger archive: with a small one, or where
 # nothing is released after the first third, there is no growth at all.
 MOST_GROWTH = 0.03
 
