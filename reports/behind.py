@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 
+import numpy as np
 import pandas as pd
 
 from reports.batch_timing import finished_passes
@@ -11,7 +12,7 @@ from reports.delivery import is_change_failure
 from reports.flaky import places_tried_again
 from reports.groups import Selection, matching, outcome_flags
 from reports.recovery import failed_changes, good_starts, with_states
-from reports.releases import BATCH, PLACE, PLAN, component_releases, releases_and_rollbacks, with_inferred_starts
+from reports.releases import BATCH, PLACE, PLAN, component_releases, ranked_attempts, releases_and_rollbacks
 from reports.spread import at_last, by_plan, together
 from reports.survival import batches_reached
 from reports.verdict import AGE_DAYS
@@ -46,6 +47,8 @@ COUNTS: Mapping[str, str] = {
 }
 
 
+_BIT = {name: 2**place for place, name in enumerate(COUNTS)}
+
 # The page has room for fewer: of weeks that would make it more it tells the figures alone.
 ROWS_BEHIND = 250_000
 
@@ -69,7 +72,10 @@ def releases_behind(
 
     Beside a release's own columns: `week`; `counts`, a bit for each of COUNTS; `batch_rank`, of its batch in its plan;
     `template_ids`, parted by spaces: of the failures in the window's last `failed_weeks` that belong to it, whenever it
-    started.
+    started; `also`, parted by spaces: the other weeks of the window in whose counts it stands, each with the bits of
+    these (`2026-W47=4096`), as one that was tried again in the week after its start.
+
+    Those of other weeks come along if they stand in a count of the window; one that began outside it has the week ''.
     """
     last_weeks = len(window.weeks) if weeks is None else weeks
     found = together(_flagged(frames, failures, window, last_weeks, failed_weeks))
@@ -80,23 +86,28 @@ def releases_behind(
 def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int, failed_weeks: int) -> pd.DataFrame:
     """Return the releases with the counts that can be told plan by plan."""
     every, held = releases_and_rollbacks(frames.attempts, frames.rollbacks)
+    week = window.week_of(every["started_at"])
     # Cut by its weeks only now: both kinds of rollback, and what followed, are told by the same index.
     young = component_releases(frames.attempts, frames.rollbacks, within_days=AGE_DAYS)["rolled_back"] == 1
     ranks = _ranks(frames, window, every)
-    told = _outcomes(every, young) | _attempts(frames, every)
-    told |= _batches(frames, window, every) | {name: ranks[column] for name, column in _OF_RANKS.items()}
+    told = _outcomes(every, young) | {name: ranks[column] for name, column in _OF_RANKS.items()}
     again = every[PLACE].merge(places_tried_again(frames.attempts), on=PLACE, how="left")
     told["flaky"] = again["is_flaky"].eq(other=True) & told["finished"]
     told["inferred"] = every["is_start_inferred"]
     told["rerun"] = again["reruns"].notna()
+    of_weeks = pd.concat([_tried(frames, window), _timed(frames, window, every)])
+    own, also = _by_week(of_weeks, week)
     behind = every.assign(
-        counts=_bits(told, every),
+        week=week.astype("str").fillna(""),
+        counts=_bits(told, every) + own,
+        also=also,
         batch_rank=ranks["batch_rank"],
         template_ids=_template_ids(failures, window.last(failed_weeks), every, held),
         is_undone=failed_changes(frames)["is_undone"].reindex(every.index),
     )
-    behind = matching(behind, Selection(window))
-    return behind[behind["week"].isin([week.label for week in window.weeks[-weeks:]])]
+    is_outside = week.isna() & (behind["batch_rank"].notna() | (behind["template_ids"] != ""))
+    is_told = week.isin([one.label for one in window.weeks[-weeks:]])
+    return behind[is_told | is_outside | (behind["also"] != "")]
 
 
 Flags = dict[str, "pd.Series[bool]"]
@@ -105,9 +116,8 @@ _RECOVERIES = {"recovered": "recovered", "open-rollback": "open_rollbacks", "ope
 
 def _bits(told: Flags, releases: pd.DataFrame) -> "pd.Series[int]":
     counts = pd.Series(0, index=releases.index, dtype="int64")
-    for place, name in enumerate(COUNTS):
-        if name in told:
-            counts += told[name].astype("int64") * 2**place
+    for name, flag in told.items():
+        counts += flag.astype("int64") * _BIT[name]
     return counts
 
 
@@ -140,21 +150,37 @@ def _outcomes(every: pd.DataFrame, is_young: "pd.Series[bool]") -> Flags:
     }
 
 
-def _attempts(frames: Frames, every: pd.DataFrame) -> Flags:
-    """Say of which outcomes a release has attempts that count: those that have a start, real or inferred."""
-    attempts = with_inferred_starts(frames.attempts)
-    attempts = attempts[attempts["started_at"].notna()]
-    flags = pd.DataFrame(outcome_flags(attempts["outcome"])).astype("bool")
-    places = pd.concat([attempts[PLACE], flags], axis=1).groupby(PLACE, dropna=False).any().reset_index()
-    known = every[PLACE].merge(places, on=PLACE, how="left")
-    return {f"tried-{name}": known[name].eq(other=True) for name in flags.columns}
+def _tried(frames: Frames, window: Window) -> pd.DataFrame:
+    """Say of which outcomes a release has attempts in which week (`release, week, bits`), real starts or inferred."""
+    ranked = ranked_attempts(frames.attempts)
+    week = window.week_of(ranked["started_at"])
+    bits = pd.Series(0, index=ranked.index, dtype="int64")
+    for name, flag in outcome_flags(ranked["outcome"]).items():
+        bits += flag * _BIT[f"tried-{name}"]
+    return pd.DataFrame({"release": ranked["release"], "week": week.cat.codes, "bits": bits})[week.notna()]
 
 
-def _batches(frames: Frames, window: Window, every: pd.DataFrame) -> Flags:
-    """Say which releases are of a batch that is timed, in the week of the batch: one that began later is not."""
+def _timed(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:
+    """Say the same of releases whose batch is timed: they stand in the week in which the batch began."""
     passes = finished_passes(frames, Selection(window))[[*BATCH, "week"]]
-    weeks = every[BATCH].merge(passes, on=BATCH, how="left")["week"]
-    return {"timed": weeks.eq(window.week_of(every["started_at"])).fillna(value=False).astype("bool")}
+    week = every[BATCH].merge(passes, on=BATCH, how="left")["week"]
+    codes = pd.DataFrame({"release": every.index, "week": week.cat.codes, "bits": _BIT["timed"]})
+    return codes[week.notna()]
+
+
+def _by_week(of_weeks: pd.DataFrame, week: "pd.Series[str]") -> "tuple[pd.Series[int], pd.Series[str]]":
+    """Part what stands in the week of a release's start from what stands in other weeks, written as `also` has it."""
+    is_own = of_weeks["week"].to_numpy() == week.cat.codes.to_numpy()[of_weeks["release"]]
+    own = np.zeros(len(week), dtype="int64")
+    np.bitwise_or.at(own, of_weeks.loc[is_own, "release"], of_weeks.loc[is_own, "bits"])
+    said: dict[int, dict[int, int]] = {}
+    for release, code, bits in of_weeks[~is_own].sort_values(["release", "week"]).itertuples(index=False):
+        weeks = said.setdefault(release, {})
+        weeks[code] = weeks.get(code, 0) | bits
+    labels = week.cat.categories
+    texts = {one: " ".join(f"{labels[code]}={bits}" for code, bits in weeks.items()) for one, weeks in said.items()}
+    also = pd.Series(texts, dtype="object").reindex(week.index).fillna("").astype("str")
+    return pd.Series(own, index=week.index), also
 
 
 def _ranks(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:

@@ -73,7 +73,8 @@ def component_stories(
     releases, rollbacks = releases_and_rollbacks(frames.attempts, frames.rollbacks)
     inside = matching(releases, Selection(window))
     behind = releases_behind(frames, failures, window, failed_weeks=len(window.weeks))
-    listed = _by_component(behind[::-1])
+    inner = behind["week"] != ""
+    listed, beyond = _by_component(behind[inner][::-1]), _by_component(behind[~inner][::-1])
     newest = rollbacks[rollbacks["release"].isin(inside.index)].sort_values(
         ["started_at", "rollback_job_id"], ascending=False, kind="stable"
     )
@@ -94,6 +95,7 @@ def component_stories(
             rates=rates[key],
             unarchived=unarchived[row["project_id"]],
             releases=mine,
+            beyond=beyond.get(key, behind.head(0)),
             rollbacks=undoings.get(key, rollbacks.head(0)),
             templates=failure_templates(failed, Selection(window)).sort_values(
                 "last_seen_at", ascending=False, kind="stable"

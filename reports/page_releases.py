@@ -30,6 +30,7 @@ _TOGETHER: Mapping[tuple[str, ...], tuple[str, ...]] = {
     ("batch", "batch_rank"): ("batch", "about batch", "about rank"),
     ("recovery_seconds",): ("recovery_seconds",),
     ("template_ids",): ("about template",),
+    ("also",): ("about also",),
 }
 
 
@@ -37,7 +38,8 @@ _TOGETHER: Mapping[tuple[str, ...], tuple[str, ...]] = {
 class Pack:
     """Releases as gzip in Base64: all of the `whole` weeks, and those of the `part` weeks that tell something.
 
-    Those that the page's list shows are not in it again.
+    So are those of other weeks that stand in a count of one of these. Those that the page's list shows are not in it
+    again.
     """
 
     text: str
@@ -62,6 +64,7 @@ class Packer:
         self._weeks = tuple(weeks)
         self._week = releases["week"]
         self._is_telling = (releases["counts"] & _TELLING_BITS) != 0
+        self._is_elsewhere = (releases["also"] != "") | (releases["week"] == "")
         self._packable = _packable(releases, without)
 
     @property
@@ -78,7 +81,7 @@ class Packer:
         count = len(self._weeks)
         whole = self._weeks[: min(level, max(1, level - count + 1))]
         part = self._weeks[len(whole) : max(level, len(whole))]
-        chosen = self._week.isin(whole) | (self._week.isin(part) & self._is_telling)
+        chosen = self._week.isin(whole) | (self._week.isin(part) & self._is_telling) | self._is_elsewhere
         chosen &= ~self._index.isin(listed)
         return Pack(packed(self._packable, chosen.to_numpy()), whole, part)
 

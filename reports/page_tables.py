@@ -178,14 +178,14 @@ _ABOUT = {
     "batch": "batch",
     "rank": "batch_rank",
 }
-ABOUT_COLUMNS = [*_ABOUT.values(), "component", "template_ids", "counts"]
+ABOUT_COLUMNS = [*_ABOUT.values(), "component", "template_ids", "counts", "also"]
 
 
 def about_release(row: Mapping[str, Any]) -> dict[str, str]:
     """Say of a release what the filter can ask for, the counts in which it stands as a number. Needs ABOUT_COLUMNS."""
     about = {key: key_of(row[column]) for key, column in _ABOUT.items()}
-    templates = {"template": row["template_ids"]} if row["template_ids"] else {}
-    return about | _name(row) | templates | {"is": str(row["counts"])}
+    said = {key: row[column] for key, column in {"template": "template_ids", "also": "also"}.items() if row[column]}
+    return about | _name(row) | said | {"is": str(row["counts"])}
 
 
 _SEARCHED = 100

@@ -23,8 +23,14 @@ const holds = (about, filter) => {
   if ((component !== undefined && differs("component")) || (plan !== undefined && differs("plan"))) return false;
   if (is === undefined) return true;
   if (["project", "team", "batch", "rank"].some(differs)) return false;
-  if (filter.get("template") && !(template || "").split(" ").includes(filter.get("template"))) return false;
-  return !filter.get("is") || isIn(about, filter.get("is"));
+  return !filter.get("template") || (template || "").split(" ").includes(filter.get("template"));
+};
+// A release stands in the counts of its own week, and in those of the weeks that `also` names, such as one in which it
+// was tried again. One that began outside all weeks has none of its own: messages and ranks of batches are of any week.
+const standsIn = ({ week = THIS, also, is }, weeks, filter) => {
+  const count = filter.get("is"), has = (bits) => !count || isIn(bits, count);
+  if (weeks.includes(week) || (week === "" && (filter.get("template") || filter.get("rank")))) return has(is);
+  return !!count && !!also && also.split(" ").map((told) => told.split("=")).some(([other, bits]) => weeks.includes(other) && has(bits));
 };
 const saying = (filter, key) => {
   const value = filter.get(key);
@@ -65,7 +71,7 @@ const apply = async (goes) => {
   choice.value = filter.get("is") || "";
   for (const row of all("tr.packed", list)) row.remove();
   for (const row of all("tbody tr[data-component], tbody tr[data-plan]"))
-    row.hidden = !holds(row.dataset, filter) || (row.dataset.is !== undefined && !weeks.includes(row.dataset.week || THIS));
+    row.hidden = !holds(row.dataset, filter) || (row.dataset.is !== undefined && !standsIn(row.dataset, weeks, filter));
   for (const row of all("#table-nights tbody tr[data-week]"))
     row.hidden = (filter.get("week") && !weeks.includes(row.dataset.week)) || (filter.get("project") && filter.get("project") !== row.dataset.project);
   let found = [];
@@ -73,7 +79,7 @@ const apply = async (goes) => {
     unpacked ??= readPack();
     const releases = await unpacked;
     if (mine !== turn) return; // another filter has come meanwhile
-    found = releases.filter(({ about }) => weeks.includes(about.week) && holds(about, filter));
+    found = releases.filter(({ about }) => holds(about, filter) && standsIn(about, weeks, filter));
   }
   const listed = all("tbody tr[data-is]", list), shown = listed.filter((row) => !row.hidden).length, count = shown + found.length;
   for (const row of all("tr.nothing", list)) row.hidden = active.length > 0;

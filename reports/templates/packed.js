@@ -49,7 +49,7 @@ const readPack = async () => {
 let unpacked;
 // Of some weeks the page has only what did not simply succeed.
 const hasAll = (week, filter) => WHOLE.includes(week) || (PART.includes(week) && (TELLING.includes(filter.get("is")) || !!filter.get("template")));
-const isIn = ({ is }, count) => (Number(is) >> COUNTS.indexOf(count)) % 2 === 1;
+const isIn = (bits, count) => (Number(bits) >> COUNTS.indexOf(count)) % 2 === 1;
 const rowOf = ({ about, cells }) => {
   const row = document.createElement("tr");
   row.className = "packed";
@@ -57,7 +57,7 @@ const rowOf = ({ about, cells }) => {
     const cell = document.createElement(number ? "td" : "th");
     if (!number) cell.scope = "row";
     cell.className = list.tHead.rows[0].cells[number].className;
-    cell.textContent = text + (!number && list.dataset.star && isIn(about, "inferred") ? " *" : ""); // text, never markup
+    cell.textContent = text + (!number && list.dataset.star && isIn(about.is, "inferred") ? " *" : ""); // text, never markup
     row.append(cell);
   });
   return row;

@@ -10,6 +10,7 @@ from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, ni
 from reports.behind import COUNTS
 from reports.page_opens import key_of
 from reports.page_tables import about_release, page_table
+from reports.releases import PLACE
 from reports.tables import records
 from reports.weekly import weekly_report
 
@@ -32,12 +33,15 @@ PLANS = {
     "flagged-components": ("failed", "failed before"),
 }
 BATCHES = {"batch-timing": ("batches",), "batch-timing-by-batch": ("batches",), "slowest-components": ("batches",)}
-# Of attempts and messages: each release holds one at least.
-HOLDERS = {
-    "failure-rates": ("finished", "failed", "unfinished", "aborted", "unknown"),
-    "failure-rates-by-component": ("finished", "failed", "unfinished", "aborted", "unknown"),
-    "failures": ("count",),
+# Of attempts: what each column counts.
+WORDS = {
+    "finished": ("succeeded", "failed"),
+    "failed": ("failed",),
+    "unfinished": ("running", "pending"),
+    "aborted": ("aborted",),
+    "unknown": ("unknown",),
 }
+ABOUT = {"component": "component_id", "project": "project_id"}
 
 
 def report_of(seed):
@@ -63,13 +67,25 @@ def opened(report, asked):
     """Return the releases that a filter of the page shows, by the rules of its script once more."""
     found = {key: values[0] for key, values in parse_qs(asked).items()}
     week = found.pop("week", report.week.label)
+    weeks = [one.label for one in report.window.weeks] if week == "all" else week.split(",")
     count = found.pop("is", None)
     template = found.pop("template", None)
+
+    def stands(row):
+        counts = {row["week"]: row["counts"]}
+        if row["week"] == "" and (template or "rank" in found):
+            counts[weeks[0]] = row["counts"]
+        counts |= (
+            {} if count is None else {name: int(bits) for name, bits in (one.split("=") for one in row["also"].split())}
+        )
+        return any(
+            name in weeks and (count is None or bits >> list(COUNTS).index(count) & 1) for name, bits in counts.items()
+        )
+
     return [
         row
         for row in records(report.behind)
-        if (week == "all" or row["week"] in week.split(","))
-        and (count is None or row["counts"] >> list(COUNTS).index(count) & 1)
+        if stands(row)
         and (template is None or template in row["template_ids"].split())
         and all(about_release(row)[key] == value for key, value in found.items())
     ]
@@ -117,11 +133,88 @@ def test_a_figure_of_batches_opens_the_releases_of_as_many_batches(report):
     assert len(told) > 5
 
 
-def test_a_figure_of_attempts_or_messages_opens_the_releases_that_hold_them(report):
-    told = [(name, number, len(opened(report, asked))) for name, number, asked in figures(report, HOLDERS)]
+def test_a_figure_of_messages_opens_releases_that_hold_them(report):
+    told = [
+        (name, number, len(opened(report, asked))) for name, number, asked in figures(report, {"failures": ("count",)})
+    ]
 
-    assert [one for one in told if one[2] == 0] == []
-    assert len(told) > 40
+    assert [one for one in told if not 0 < one[2] <= one[1]] == []
+    assert told
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
+def test_a_figure_of_attempts_opens_the_releases_that_hold_them_and_no_other(seed):
+    """Also one that was tried again in another week than it began in: told by the attempts themselves."""
+    report, attempts = report_of(seed), random_archive(seed, plans=60)["attempts"]
+    checked = 0
+
+    for table in ("failure-rates", "failure-rates-by-component"):
+        for name, number, asked in figures(report, {table: tuple(WORDS)}):
+            found = parse_qs(asked)
+            week = found.get("week", ["2026-W47"])[0]
+            about = {key: found[word][0] for word, key in ABOUT.items() if word in found}
+            words = WORDS[name.split(", ")[1].split(":")[0]]
+            held = [
+                tuple(row[key] for key in PLACE)
+                for row in attempts
+                if row["outcome"] in words
+                and week_of(row) == week
+                and all(row[key] == value for key, value in about.items())
+            ]
+            shown = [tuple(row[key] for key in PLACE) for row in opened(report, asked)]
+            assert (len(held), sorted(shown, key=str)) == (number, sorted(set(held), key=str)), name
+            checked += 1
+    assert checked > 40
+
+
+def week_of(row):
+    """Return the week of an attempt, that of UTC; a failed one without a start has one that is inferred."""
+    inferred = (row["executed_at"] or row["first_seen_at"]) if row["outcome"] == "failed" else None
+    start = row["started_at"] or inferred
+    return None if start is None else f"{start:%G-W%V}"
+
+
+def test_a_release_that_was_tried_again_a_week_later_stands_in_both_weeks():
+    tries = [
+        attempt("failed", "2026-11-13 10:00", job_id="a"),
+        attempt(start="2026-11-17 10:00", job_id="b", attempt=2),
+    ]
+    report = weekly_report(frames(tries), MONDAY, UTC_ZONE, recheck_days=14)
+
+    (row,) = records(report.behind)
+    assert row["week"] == "2026-W46"
+    told = {
+        (week, is_): len(opened(report, f"week=2026-{week}&is=tried-{is_}")) for week in ("W46", "W47") for is_ in WORDS
+    }
+    assert {one for one, count in told.items() if count} == {
+        ("W46", "finished"),
+        ("W46", "failed"),
+        ("W47", "finished"),
+    }
+
+
+def test_a_batch_that_went_on_after_midnight_opens_all_of_its_releases():
+    starts = ["2026-11-15 23:50", "2026-11-16 00:10"]
+    known = frames([attempt(start=start, component_id=f"c{number}") for number, start in enumerate(starts)])
+    report = weekly_report(known, MONDAY, UTC_ZONE, recheck_days=14)
+
+    ((_, number, asked),) = figures(report, {"batch-timing": ("batches",)})
+
+    assert (number, parse_qs(asked)["week"]) == (1, ["2026-W46"])
+    assert [row["component_id"] for row in opened(report, asked)] == ["c0", "c1"]
+
+
+def test_a_message_opens_its_release_however_old_that_is():
+    again = attempt("failed", "2026-11-17 10:00", job_id="b", attempt=2)
+    said = failure("no room", start="2026-11-17 10:00", job_id="b")
+    known = frames([attempt("failed", "2026-01-05 10:00", job_id="a"), again])
+    report = weekly_report(known, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(said))
+
+    told = [*figures(report, {"failures": ("count",)}), *figures(report, {"failure-rates": ("finished", "failed")})]
+
+    assert [(number, len(opened(report, asked))) for _, number, asked in told] == [(1, 1)] * 3
+    assert list(report.behind["week"]) == [""]
+    assert len(report.tables["releases"]) == 0
 
 
 def test_every_number_of_the_page_but_those_of_nights_opens_something(report):
