@@ -1,6 +1,6 @@
 """What stands behind a report's figures: every component release of its weeks, and the counts in which it stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 
 import numpy as np
@@ -49,26 +49,25 @@ COUNTS: Mapping[str, str] = {
 
 _BIT = {name: 2**place for place, name in enumerate(COUNTS)}
 
-# The page has room for fewer: of weeks that would make it more it tells the figures alone.
+# As many as are looked at together, to be packed into a page, which has room for fewer, or brought home from a cluster.
 ROWS_BEHIND = 250_000
 
 
 def weeks_behind(releases: Sequence[int]) -> int:
-    """Say of how many weeks the releases are told, of which so many began: of the last, and before it while few."""
+    """Say of how many weeks, in which so many releases began, these are few enough: the last, and before while few."""
     totals = accumulate(reversed(releases))
     return max(1, sum(total <= ROWS_BEHIND for total in totals))
 
 
-def releases_by_week(frames: Frames, window: Window) -> list[int]:
-    """Count the component releases that started in each week of the window."""
-    weeks = window.week_of(component_releases(frames.attempts, frames.rollbacks)["started_at"])
-    return weeks.value_counts(sort=False).reindex([week.label for week in window.weeks], fill_value=0).to_list()
-
-
 def releases_behind(
-    frames: Frames, failures: pd.DataFrame, window: Window, *, weeks: int | None = None, failed_weeks: int = 1
+    frames: Frames,
+    failures: pd.DataFrame,
+    window: Window,
+    *,
+    weeks: Collection[str] | None = None,
+    failed_weeks: int = 1,
 ) -> pd.DataFrame:
-    """Return the component releases that started in the window, or in its last `weeks`, in the order of their starts.
+    """Return the component releases that started in the window, or in some `weeks` of it, in the order of their starts.
 
     Beside a release's own columns: `week`; `counts`, a bit for each of COUNTS; `batch_rank`, of its batch in its plan;
     `template_ids`, parted by spaces: of the failures in the window's last `failed_weeks` that belong to it, whenever it
@@ -77,13 +76,15 @@ def releases_behind(
 
     Those of other weeks come along if they stand in a count of the window; one that began outside it has the week ''.
     """
-    last_weeks = len(window.weeks) if weeks is None else weeks
-    found = together(_flagged(frames, failures, window, last_weeks, failed_weeks))
+    asked = [week.label for week in window.weeks] if weeks is None else list(weeks)
+    found = together(_flagged(frames, failures, window, asked, failed_weeks))
     return _with_recoveries(found, good_starts(frames))
 
 
 @by_plan
-def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int, failed_weeks: int) -> pd.DataFrame:
+def _flagged(
+    frames: Frames, failures: pd.DataFrame, window: Window, weeks: Sequence[str], failed_weeks: int
+) -> pd.DataFrame:
     """Return the releases with the counts that can be told plan by plan."""
     every, held = releases_and_rollbacks(frames.attempts, frames.rollbacks)
     week = window.week_of(every["started_at"])
@@ -106,8 +107,7 @@ def _flagged(frames: Frames, failures: pd.DataFrame, window: Window, weeks: int,
         is_undone=failed_changes(frames)["is_undone"].reindex(every.index),
     )
     is_outside = week.isna() & (behind["batch_rank"].notna() | (behind["template_ids"] != ""))
-    is_told = week.isin([one.label for one in window.weeks[-weeks:]])
-    return behind[is_told | is_outside | (behind["also"] != "")]
+    return behind[week.isin(weeks) | is_outside | (behind["also"] != "")]
 
 
 Flags = dict[str, "pd.Series[bool]"]
@@ -180,7 +180,7 @@ def _by_week(of_weeks: pd.DataFrame, week: "pd.Series[str]") -> "tuple[pd.Series
     labels = week.cat.categories
     texts = {one: " ".join(f"{labels[code]}={bits}" for code, bits in weeks.items()) for one, weeks in said.items()}
     also = pd.Series(texts, dtype="object").reindex(week.index).fillna("").astype("str")
-    return pd.Series(own, index=week.index), also
+    return pd.Series(own, index=week.index, dtype="int64"), also
 
 
 def _ranks(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:

@@ -238,7 +238,7 @@ def _weekly(
     ] = None,
     config: Config = None,
 ) -> None:
-    """Write the weekly report: HTML, Markdown, JSON and a CSV file per table.
+    """Write the weekly report: HTML, Markdown, JSON and a CSV file per table, and lists of releases beside a full page.
 
     What it tells otherwise than a report issued before stands in it, with the reason. A week is provisional while
     it ended less than ARCHIVER_RECHECK_DAYS before the newest run's end, so that the same archive gives the same
@@ -268,7 +268,7 @@ def _weekly(
         files = render_weekly(report)
         for name, text in files.items():
             save(out / name, text.encode())
-        said = [*(str(out / name) for name in files), *said]
+        said = [*dict.fromkeys(str(out / name.split("/")[0]) for name in files), *said]
     _say(said)
     # Last: the report is safe by now, whatever becomes of its delivery.
     if services:

@@ -1,7 +1,6 @@
 """A component's page of the site: its figures, each with the releases behind it, and the list that they open."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
@@ -9,10 +8,10 @@ from reports.behind import COUNTS
 from reports.components import ComponentStory
 from reports.page import MOST_BYTES
 from reports.page_opens import cell_filter, key_of, query, row_filter
-from reports.page_parts import release_columns
-from reports.page_releases import TELLING, Packer
+from reports.page_releases import PACK, PACK_BYTES, TELLING, Packer
 from reports.page_scripts import OPENING, script_of
-from reports.page_tables import OPEN_NOTHING, about_release, shortened
+from reports.page_tables import OPEN_NOTHING
+from reports.release_lists import Cell, Table, folder_of, listed, named, release_lists, weeks_told
 from reports.site_pages import About, site_page
 from reports.tables import NOTHING, records, told_columns
 from reports.week_bars import week_bars
@@ -22,41 +21,20 @@ SHOWN_RELEASES, SHOWN_ROLLBACKS, SHOWN_TEMPLATES, CHARTED_WEEKS = 100, 100, 20, 
 
 # What every release of the page says alike.
 _OF_ALL = ("component", "project_id")
-# What stands around the packed releases, at most.
-_PACK_BYTES = 1_000
-_PACK = "<!-- pack -->\n"
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell: its words, and where they lead: `href` to another page, `opens` to releases of this one."""
+def component_files(
+    about: About, story: ComponentStory, window: Window, pages: Mapping[str, str]
+) -> Iterator[tuple[str, str]]:
+    """Yield a component's page, by its file's name; `pages` are the weeks that have one, with their links from here.
 
-    text: str
-    href: str | None = None
-    opens: str | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table as the page shows it, and what each of its rows is about, where a filter can ask for it."""
-
-    heads: list[str]
-    rows: list[list[Cell]]
-    is_number: list[bool]
-    about: Sequence[Mapping[str, str]]
-
-
-def render_component(about: About, story: ComponentStory, window: Window, pages: Mapping[str, str]) -> str:
-    """Write a component's page; `pages` are the weeks that have one, with their links from here.
-
-    It holds all of its releases, or as many as fit: of the others it leads to the pages of their weeks.
+    It holds all of its releases, or as many as fit: of the others it leads to lists, which follow.
     """
     mine = query({"component": key_of(story.component_id), "project": key_of(story.project_id)})
     # A week's page opens this component's releases.
     week_pages = {week: f"{page}#releases&{mine}" for week, page in pages.items()}
     rates = story.rates.drop(columns=["project_id", "component_id", "component"])[::-1]
-    listed = story.releases.head(SHOWN_RELEASES)
-    weeks = sorted({*story.releases["week"], *story.rates["week"]})
+    shown = story.releases.head(SHOWN_RELEASES)
     script = script_of(*OPENING)
     text = site_page(
         "site_component.html.j2",
@@ -66,21 +44,24 @@ def render_component(about: About, story: ComponentStory, window: Window, pages:
         story=story,
         tables={
             "rates": _figures("failure-rates-by-component", rates, week_pages),
-            "releases": _listed(listed),
+            "releases": listed(shown, _OF_ALL),
             "rollbacks": _rows(_rollbacks(story.rollbacks).head(SHOWN_ROLLBACKS)),
             "templates": _figures("failures", story.templates.head(SHOWN_TEMPLATES)),
         },
         bars=week_bars(story.rates, _charted(window), story.unarchived),
         counts=COUNTS,
         telling=TELLING,
-        weeks=weeks,
-        paged=[week for week in weeks if week in pages],
-        mine=mine,
+        weeks=sorted({*weeks_told(story.releases), *story.rates["week"]}),
+        lists=folder_of(story.file_name),
         script=script,
     )
-    packer = Packer(story.releases[::-1], weeks[::-1], without=_OF_ALL)
-    _, pack = packer.fullest(listed.index, MOST_BYTES - _PACK_BYTES - len(text.encode()))
-    return text.replace(_PACK, pack.element, 1)
+    every = pd.concat([story.releases, story.beyond])[::-1]
+    weeks = weeks_told(every)
+    packer = Packer(every, weeks[::-1], without=_OF_ALL)
+    _, pack = packer.fullest(shown.index, MOST_BYTES - PACK_BYTES - len(text.encode()))
+    yield story.file_name, text.replace(PACK, pack.element, 1)
+    lacking = [week for week in weeks if week not in pack.whole]
+    yield from named(story.file_name, release_lists(every, lacking, story.file_name, story.name, _OF_ALL))
 
 
 def _figures(name: str, frame: pd.DataFrame, pages: Mapping[str, str] | None = None) -> Table:
@@ -105,16 +86,6 @@ def _rows(frame: pd.DataFrame) -> Table:
     return Table([one.head for one in shown], rows, [one.is_number for one in shown], [{} for _ in rows])
 
 
-def _listed(releases: pd.DataFrame) -> Table:
-    """Show releases as the list has them, with all that a figure can ask of each."""
-    shown = told_columns(release_columns(releases).drop(columns=list(_OF_ALL)))
-    rows = [[Cell(shortened(text)) for text in row] for row in zip(*(column.cells for column in shown), strict=True)]
-    for row, is_inferred in zip(rows, releases["is_start_inferred"], strict=True):
-        row[0] = Cell(f"{row[0].text} *" if is_inferred else row[0].text)
-    about = [about_release(row) | {"week": row["week"]} for row in records(releases)]
-    return Table([one.head for one in shown], rows, [one.is_number for one in shown], about)
-
-
 def _rollbacks(rollbacks: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
@@ -132,5 +103,5 @@ def _minutes(instants: "pd.Series[pd.Timestamp]") -> "pd.Series[str]":
     return instants.dt.strftime("%Y-%m-%d %H:%M").astype("str").fillna(NOTHING)
 
 
-def _charted(window: Window) -> Sequence[Week]:
+def _charted(window: Window) -> tuple[Week, ...]:
     return window.weeks[-CHARTED_WEEKS:]

@@ -26,7 +26,8 @@ class ComponentStory:
 
     `total` is its failure rate of attempts over the window, `undone` its rollbacks, empty where no release started;
     `rates` holds the weeks in which it had attempts, `unarchived` those of which no night of its project was archived;
-    `releases`, with the counts in which each stands, `rollbacks` and `templates` are the newest first.
+    `releases`, with the counts in which each stands, `rollbacks` and `templates` are the newest first; `beyond` are the
+    releases that stand in these counts and began outside the window.
     """
 
     project_id: str
@@ -38,6 +39,7 @@ class ComponentStory:
     rates: pd.DataFrame
     unarchived: frozenset[str]
     releases: pd.DataFrame
+    beyond: pd.DataFrame
     rollbacks: pd.DataFrame
     templates: pd.DataFrame
 

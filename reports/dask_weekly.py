@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -15,12 +16,14 @@ from distributed.scheduler import KilledWorker
 from archiver.dataset import DataSetError, Partition, held
 from archiver.errors import ArchiverError, SettingsError
 from archiver.settings import Settings
-from reports.behind import weeks_behind
+from reports.behind import releases_behind, weeks_behind
 from reports.columns import Frames
 from reports.data_set import ROWS_IN_PART, books, plan_ranges
 from reports.distributed import DaskFrames
 from reports.frames import books_of
 from reports.night_frames import load_night_runs
+from reports.page import lists_of
+from reports.spread import known
 from reports.weekly import WeeklyReport, weekly_report, weekly_window
 from reports.window import Window
 
@@ -58,12 +61,15 @@ def data_set_report(
 ) -> WeeklyReport:
     """Make the report of a window's last week on the Dask scheduler that is set."""
     monday = window.weeks[-1].start_date
+    sizes = _releases_by_week(partitions, window, projects)
+    last = weeks_behind([*sizes.values()])
     with books(directory, partitions, projects) as found:
         known_failures, night_runs = found.known_failures(monday + timedelta(days=7)), load_night_runs(found)
         parts = plan_ranges(directory.resolve(), partitions, window, projects, rows_in_part)
-        frames = DaskFrames(parts, books_of(found))
+        kept = books_of(found)
     try:
-        return weekly_report(
+        frames = DaskFrames(parts, kept)
+        report = weekly_report(
             cast("Frames", frames),
             monday,
             window.zone,
@@ -71,8 +77,9 @@ def data_set_report(
             failures=cast("pd.DataFrame", frames.failures),
             known_failures=known_failures,
             night_runs=night_runs,
-            behind_weeks=_weeks_behind(partitions, window, projects),
+            behind_weeks=last,
         )
+        return replace(report, lists=dict(_lists(window, parts, kept, dict([*sizes.items()][:-last]))))
     except FileNotFoundError as error:
         raise DataSetError(f"no such file: {error.filename or error}; each worker needs the same {directory}") from None
     except KilledWorker as error:
@@ -87,13 +94,30 @@ def _refuse_unknown(directory: Path, partitions: Sequence[Partition], window: Wi
         raise DataSetError(f"{directory} knows nothing of {week}: {has}; export again, or name another week")
 
 
-def _weeks_behind(partitions: Sequence[Partition], window: Window, projects: Sequence[str] | None) -> int:
-    """Return of how many weeks releases are brought home: the last one, and those before it while they are not many."""
+def _releases_by_week(
+    partitions: Sequence[Partition], window: Window, projects: Sequence[str] | None
+) -> dict[str, int]:
+    """Count the releases of each week of the window."""
     sizes = dict.fromkeys((week.label for week in window.weeks), 0)
     for one in partitions:
         if one.table == "component_releases" and one.week in sizes and (projects is None or one.project_id in projects):
             sizes[one.week] += one.rows
-    return weeks_behind([*sizes.values()])
+    return sizes
+
+
+def _lists(window: Window, parts: Sequence[Any], kept: Frames, sizes: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """Write the lists of the weeks whose releases are too many to be brought home with the report's: as many as fit,
+    again and again.
+    """
+    sizes = {week: count for week, count in sizes.items() if count}
+    while sizes:
+        weeks = [*sizes][-weeks_behind([*sizes.values()]) :]
+        frames = DaskFrames(parts, kept)
+        failures = cast("pd.DataFrame", frames.failures)
+        (behind,) = known(frames, releases_behind(cast("Frames", frames), failures, window, weeks=weeks))
+        yield from lists_of(window.weeks[-1], behind, weeks)
+        for week in weeks:
+            del sizes[week]
 
 
 @contextmanager

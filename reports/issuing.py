@@ -14,7 +14,6 @@ from archiver.errors import DatabaseError
 from archiver.issued import load_baseline, load_issued_versions, save_issued
 from archiver.schema import runs
 from archiver.settings import Settings
-from reports.behind import releases_by_week, weeks_behind
 from reports.changes import load_changes
 from reports.columns import Frames
 from reports.definitions import DEFINITION_VERSIONS
@@ -66,7 +65,6 @@ def weekly_of(
         known_failures=now.known_failures(monday + timedelta(days=7)),  # the night after Sunday ends the week
         baseline=baseline,
         issued=versions,
-        behind_weeks=weeks_behind(releases_by_week(frames, weekly_window(monday, zone))),
     )
 
 

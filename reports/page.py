@@ -3,15 +3,16 @@
 import base64
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reports.behind import COUNTS
+from reports.behind import COUNTS, weeks_behind
 from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
@@ -19,14 +20,16 @@ from reports.drawing import PALETTE, Chart, can_draw, page_script
 from reports.marks import TOO_FEW_TO_SAY
 from reports.page_opens import HITS
 from reports.page_parts import ROOMS, listed_releases
-from reports.page_releases import TELLING, Pack, Packer
+from reports.page_releases import PACK, PACK_BYTES, TELLING, Pack, Packer
 from reports.page_scripts import OPENING, policy_of, script_of
 from reports.page_tables import page_table
 from reports.quality import CHECKS
+from reports.release_lists import folder_of, named, release_lists, weeks_told
 from reports.shown import break_sentences, has_teams
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
 from reports.verdict import Measure
 from reports.weekly import WeeklyReport
+from reports.window import Week
 
 
 @dataclass(frozen=True)
@@ -55,9 +58,6 @@ class Site:
 
 # A page stays below this; a mail server or a reader's patience ends soon after.
 MOST_BYTES = 1_450_000
-# What stands around the packed releases, at most.
-_PACK = "<!-- pack -->\n"
-_PACK_BYTES = 1_000
 
 SECTIONS = (
     Section("failures", "Failures", "failure-rate", ("release-failures",)),
@@ -82,26 +82,63 @@ def charts_of(report: WeeklyReport) -> tuple[Chart, ...]:
     return weekly_charts(report)
 
 
+def page_name(week: Week) -> str:
+    """Name the file of a week's page."""
+    return f"weekly-{week.label}.html"
+
+
+def weekly_pages(report: WeeklyReport, charts: Sequence[Chart], site: Site | None = None) -> Iterator[tuple[str, str]]:
+    """Yield the page by its file's name, and a list for each week whose releases it has no room for."""
+    text, whole = _page(report, charts, site)
+    page = page_name(report.week)
+    yield page, text
+    yield from named(page, report.lists)
+    yield from named(page, lists_of(report.week, report.behind, [week for week in _told(report) if week not in whole]))
+
+
+def lists_of(week: Week, behind: pd.DataFrame, weeks: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the lists of some weeks beside the page of a week, by week."""
+    return release_lists(behind, weeks, page_name(week), f"the report of {week.label}")
+
+
 def render_page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None = None) -> str:
-    """Write the page. It fetches nothing, and takes only those scripts and styles that its own policy names by hash.
+    """Write the page alone. It fetches nothing, and takes only the scripts and styles that its policy names by hash."""
+    return _page(report, charts, site)[0]
+
+
+def _page(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -> tuple[str, Collection[str]]:
+    """Return the page, and the weeks of which it has every release.
 
     What room is left under MOST_BYTES is filled with the releases behind the figures; where it does not hold all of
     them, the tables show fewer rows.
     """
-    newest_first = [week.label for week in reversed(report.window.weeks[-report.behind_weeks :])]
-    context, packer = _context(report, charts, site), Packer(report.behind, newest_first)
+    context, packer = _context(report, charts, site), _packer(report)
     made: list[tuple[int, str, Pack]] = []
     for room in ROOMS:
         tables = {name: page_table(report, name, room) for name in _names(report)}
         text = _templates().get_template("weekly.html.j2").render(**context, tables=tables)
-        level, pack = packer.fullest(listed_releases(report, room).index, MOST_BYTES - _PACK_BYTES - len(text.encode()))
+        level, pack = packer.fullest(listed_releases(report, room).index, MOST_BYTES - PACK_BYTES - len(text.encode()))
         made.append((level, text, pack))
         if level == packer.most:
             break
     level, text, pack = max(made, key=lambda one: one[0])
     if level < 0:
         _, text, pack = made[-1]  # not even the tables fit: the shortest, then
-    return text.replace(_PACK, pack.element, 1)
+    return text.replace(PACK, pack.element, 1), pack.whole
+
+
+def _told(report: WeeklyReport) -> list[str]:
+    """Name the weeks with releases of which the report knows every one."""
+    known = {week.label for week in report.window.weeks[-report.behind_weeks :]}
+    return [week for week in weeks_told(report.behind) if week in known]
+
+
+def _packer(report: WeeklyReport) -> Packer:
+    """Return what packs the report's releases: of its newest weeks, where there are more than a page can hold."""
+    weeks, behind = [week.label for week in report.window.weeks], report.behind
+    newest = weeks[-weeks_behind(behind["week"].value_counts().reindex(weeks, fill_value=0).to_list()) :]
+    is_packable = behind["week"].isin(newest) | (behind["week"] == "") | (behind["also"] != "")
+    return Packer(behind[is_packable], newest[::-1])
 
 
 def _names(report: WeeklyReport) -> list[str]:
@@ -123,6 +160,8 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "counts": COUNTS,
         "hits": HITS,
         "telling": TELLING,
+        "lists": folder_of(page_name(report.week)),
+        "listed": sorted({*_told(report), *report.lists}),
         "sections": SECTIONS,
         "wrong": WRONG,
         "nights": NIGHTS,

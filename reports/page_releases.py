@@ -12,6 +12,10 @@ from reports.page_parts import release_columns
 from reports.page_tables import ABOUT_COLUMNS, about_release, shortened
 from reports.tables import Told, records, told_columns
 
+# Where a page has its releases, and what stands around them at most.
+PACK = "<!-- pack -->\n"
+PACK_BYTES = 1_000
+
 # Counts in which most releases stand that simply succeeded; one that stands in any other tells something.
 _PLAIN = {"finished", "tried-finished", "timed", "at-risk", "surfaced"}
 TELLING = tuple(name for name in COUNTS if name not in _PLAIN)

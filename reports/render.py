@@ -14,7 +14,7 @@ from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITION_VERSIONS, DEFINITIONS
 from reports.dictionary import ABOUT_SQL, markdown_section
 from reports.drawing import Chart
-from reports.page import charts_of, render_page
+from reports.page import charts_of, weekly_pages
 from reports.page_parts import MARKDOWN_ROOM, Shown, shown_table
 from reports.restated import Restated
 from reports.shown import break_sentences, captions
@@ -38,7 +38,7 @@ def render_weekly(report: WeeklyReport) -> dict[str, str]:
     stem = f"weekly-{report.week.label}"
     charts = charts_of(report)
     files = {
-        f"{stem}.html": render_page(report, charts),
+        **dict(weekly_pages(report, charts)),
         f"{stem}.md": _markdown(report, charts),
         f"{stem}.json": render_json_file(report),
     }

@@ -10,7 +10,7 @@ import pandas as pd
 from archiver.issued import load_issued_weeks
 from archiver.settings import Settings
 from reports.columns import Frames
-from reports.component_page import render_component
+from reports.component_page import component_files
 from reports.components import component_stories
 from reports.delivery import delivery
 from reports.failure_rates import failure_rates
@@ -18,7 +18,7 @@ from reports.frames import frames_of
 from reports.groups import Selection
 from reports.issuing import weekly_of
 from reports.messages import load_failures
-from reports.page import Site, charts_of, render_page
+from reports.page import Site, charts_of, weekly_pages
 from reports.reading import opened, reading
 from reports.releases import PLAN, with_inferred_starts
 from reports.rollbacks import rollback_rates
@@ -62,7 +62,8 @@ def site_files(
             told = failures[failures["started_at"] < seen.ends_at]
             report = weekly_of(settings, engine, archive, week.start_date, within(every, seen), told)
             judged[week.label] = report.result, report.verdict
-            yield f"weeks/{beside.weeks[week.label]}", render_page(report, charts_of(report), beside)
+            for name, text in weekly_pages(report, charts_of(report), beside):
+                yield f"weeks/{name}", text
     frames = within(every, window)
     last_week = window.weeks[-1].label if window.weeks else None
     about = About(zone.key, projects, frames.last_run_ended_at, last_week)
@@ -70,7 +71,8 @@ def site_files(
     pages = {line.label: f"../{line.href}" for line in lines if line.href is not None}
     stories = list(component_stories(frames, failures, window, recheck_days=settings.recheck_days))
     for story in stories:
-        yield f"components/{story.file_name}", render_component(about, story, window, pages)
+        for name, text in component_files(about, story, window, pages):
+            yield f"components/{name}", text
     yield "metrics.html", render_metrics(about)
     # Last, so that it never links to what isn't there yet.
     yield "index.html", render_index(about, lines, stories)

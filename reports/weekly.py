@@ -1,7 +1,7 @@
 """The weekly report: one week in half a year, as numbers, tables and the sentences that say what they mean."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -35,7 +35,8 @@ class WeeklyReport:
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     `breaks` names each week from which a definition is another than in the reports issued on those before.
-    `behind` holds the component releases of its last `behind_weeks` weeks, with the counts in which each stands.
+    `behind` holds the component releases of its last `behind_weeks` weeks, with the counts in which each stands;
+    `lists` are those of the weeks before, written already, by week: of a data set, which need not fit into memory.
     `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
@@ -49,6 +50,7 @@ class WeeklyReport:
     verdict: Verdict
     behind: pd.DataFrame
     behind_weeks: int = WEEKS
+    lists: Mapping[str, str] = field(default_factory=dict)
     settled: Verdict | None = None
     as_of: datetime | None = None
     restated: Restated | None = None
@@ -100,7 +102,7 @@ def weekly_report(
         weekly_tables(frames, failures, window, as_of=as_of, recheck_days=recheck_days),
         verdict(frames, window, as_of=as_of),
         _settled(frames, window, as_of),
-        releases_behind(frames, failures, window, weeks=behind_weeks),
+        releases_behind(frames, failures, window, weeks=[week.label for week in window.weeks[-behind_weeks:]]),
         together(_doubtful_times(frames, window.last(1))),
     )
     tables = {"verdict": judged.table(), **told}

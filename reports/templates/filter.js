@@ -41,7 +41,7 @@ const saying = (filter, key) => {
 const digits = (count) => count.toLocaleString("en"), counted = (count) => `${digits(count)} ${count === 1 ? "release" : "releases"}`;
 const spanOf = (weeks) => (weeks.length === 1 ? weeks[0] : `${weeks[0]} to ${weeks.at(-1)}`);
 const caption = list.caption.firstElementChild, captionOf = caption.textContent;
-// What is in no pack, and not in the list either, is told with the way to it: the week's own page where there is one.
+// What is in no pack, and not in the list either, is told with the way to it: the list of the week.
 const tellMissing = (weeks, filter) => {
   missing.hidden = !weeks.length;
   missing.replaceChildren();
@@ -50,18 +50,15 @@ const tellMissing = (weeks, filter) => {
     missing.textContent = "This browser is too old to unpack the releases that this file has beside its list; one of 2023 or later can.";
     return;
   }
-  // A message has its releases from the week that heard it.
-  const paged = filter.get("template") ? [] : weeks.filter((week) => PAGED.includes(week)), rest = weeks.filter((week) => !paged.includes(week));
-  if (paged.length) missing.append("Not all in this file. Each week's page has all of its own: ");
-  for (const week of paged) {
+  missing.append(`Not all in this file. In ${list.dataset.lists} beside it stand all of each week: `);
+  for (const week of weeks) {
     const link = document.createElement("a"), asked = new URLSearchParams(filter);
-    for (const [key, value] of new URLSearchParams(list.dataset.mine)) asked.set(key, value);
     asked.set("week", week);
-    link.href = list.dataset.page.replace("*", week) + write("releases", asked);
+    link.href = `${list.dataset.lists}/${week}.html${write("releases", asked)}`;
     link.textContent = week;
-    missing.append(link, week === paged.at(-1) ? ". " : ", ");
+    missing.append(link, week === weeks.at(-1) ? ". " : ", ");
   }
-  if (rest.length) missing.append(`Not all in this file: the releases of ${spanOf(rest)}. The archive has them: reports explain delivery --week ${rest.at(-1)}`);
+  missing.append(`The archive has them, too: reports explain delivery --week ${weeks.at(-1)}`);
 };
 let turn = 0;
 const apply = async (goes) => {
@@ -88,7 +85,7 @@ const apply = async (goes) => {
   const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
   const total = Number(list.dataset.total), isPart = THIS && listed.length < total && !hasAll(THIS, filter);
   const left = isPart ? `, of the ${digits(listed.length)} that this file has` : "";
-  const lacking = active.length ? weeks.filter((week) => week !== THIS && !hasAll(week, filter)) : [];
+  const lacking = active.length ? weeks.filter((week) => isLacking(week, filter) && (week !== THIS || isPart)) : [];
   const known = lacking.length ? `in this file ${digits(count)}` : digits(count);
   const tell = () => {
     const cut = more.hidden ? "" : `, of which the list shows ${digits(count - found.length)}`;

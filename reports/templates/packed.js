@@ -3,7 +3,8 @@ const list = one("#table-releases");
 const THIS = list.dataset.week, WEEKS = list.dataset.weeks.split(" ");
 const COUNTS = list.dataset.counts.split(" "), TELLING = list.dataset.telling.split(" ");
 const MOST_ROWS = 500;
-const PAGED = (list.dataset.paged || "").split(" ");
+// Weeks with releases: where the file has not all of a week, a list beside it has.
+const LISTED = (list.dataset.listed || "").split(" ");
 const isPacked = one("#pack").textContent !== "", pack = isPacked && window.DecompressionStream ? one("#pack") : null;
 const WHOLE = pack ? pack.dataset.whole.split(" ") : [], PART = pack ? pack.dataset.part.split(" ") : [];
 const unzip = (packed) => {
@@ -49,6 +50,7 @@ const readPack = async () => {
 let unpacked;
 // Of some weeks the page has only what did not simply succeed.
 const hasAll = (week, filter) => WHOLE.includes(week) || (PART.includes(week) && (TELLING.includes(filter.get("is")) || !!filter.get("template")));
+const isLacking = (week, filter) => LISTED.includes(week) && !hasAll(week, filter);
 const isIn = (bits, count) => (Number(bits) >> COUNTS.indexOf(count)) % 2 === 1;
 const rowOf = ({ about, cells }) => {
   const row = document.createElement("tr");

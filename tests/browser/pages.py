@@ -8,9 +8,9 @@ from hostile import HOSTILE
 from report_builders import UTC_ZONE, at, attempt, failure, failures, frames, night, rollback
 
 from reports.columns import NIGHT_RUNS, conform
-from reports.component_page import render_component
+from reports.component_page import component_files
 from reports.components import component_stories
-from reports.page import charts_of, render_page
+from reports.page import charts_of, render_page, weekly_pages
 from reports.site_pages import About
 from reports.weekly import weekly_report, weekly_window
 
@@ -22,18 +22,28 @@ def _archive(attempts, rollbacks=(), nights=NIGHTS):
     return frames(attempts, rollbacks, nights=nights, last_run_ended_at=datetime(2026, 11, 24, tzinfo=UTC))
 
 
-def page_of(*attempts, nights=NIGHTS, rollbacks=(), said=(), monday=MONDAY, site=None):
+def page_of(*attempts, **about):
     """Return the page of the week that begins on `monday`: 2026-W47."""
+    return next(iter(files_of(*attempts, **about).values()))
+
+
+def files_of(*attempts, nights=NIGHTS, rollbacks=(), said=()):
+    """Return the page, first, and the lists beside it, by their names."""
     archive = _archive(attempts, rollbacks, nights)
-    report = weekly_report(archive, monday, UTC_ZONE, recheck_days=14, failures=failures(*said))
-    return render_page(report, charts_of(report), site)
+    report = weekly_report(archive, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(*said))
+    return dict(weekly_pages(report, charts_of(report)))
 
 
-def component_page_of(*attempts, rollbacks=(), said=(), pages=None):
-    """Return the site's page of the first component by name; `pages` are those of the weeks."""
+def component_page_of(*attempts, **about):
+    """Return the site's page of the first component by name."""
+    return next(iter(component_files_of(*attempts, **about).values()))
+
+
+def component_files_of(*attempts, rollbacks=(), said=()):
+    """Return that page, first, and the lists beside it, by their names."""
     archive, window = _archive(attempts, rollbacks), weekly_window(MONDAY, UTC_ZONE)
     story = next(component_stories(archive, failures(*said), window, recheck_days=14))
-    return render_component(About("UTC", None, archive.last_run_ended_at, "2026-W47"), story, window, pages or {})
+    return dict(component_files(About("UTC", None, archive.last_run_ended_at, "2026-W47"), story, window, {}))
 
 
 def _times(component_count, week_count, plans_a_week):

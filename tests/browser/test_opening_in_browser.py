@@ -7,10 +7,7 @@ import pages
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from reports.page import Site
 from reports.page_scripts import hash_of
-
-SITE = Site("../index.html", {f"2026-W{week}": f"weekly-2026-W{week}.html" for week in (45, 46, 47)})
 
 
 def test_every_figure_of_a_component_opens_as_many_releases_as_it_says(open_page):
@@ -69,43 +66,123 @@ def test_a_list_that_is_too_long_shows_more_when_asked(open_page):
     assert seen.page.text_content("#filter-said").endswith("1,200 of 1,200 releases")
 
 
-def test_on_the_site_a_week_without_room_leads_to_its_own_page(open_page, monkeypatch, tmp_path):
-    attempts = list(pages._times(2, 3, 10))
-    older = pages.page_of(*attempts, monday=pages.MONDAY - timedelta(weeks=1), site=SITE)
-    (tmp_path / "weekly-2026-W46.html").write_text(older, "utf-8")
+@pytest.fixture
+def open_files(open_page, tmp_path):
+    """Return a function that writes a page with the lists beside it, and opens the page."""
+
+    def opened(files, **how):
+        (page, *_), seen = files, None
+        for name, text in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text, "utf-8")
+        seen = open_page(files[page], **how)
+        assert len(list(tmp_path.rglob("*.html"))) == len({*files, "weekly-2026-W47.html"})
+        return seen
+
+    return opened
+
+
+def opened_in_all(seen, asked):
+    """Return what a filter opens in the page, and in the lists to which it leads from there: each release once."""
+    found, links = set(), [f"{seen.url}#releases&{asked}"]
+    for link in links:
+        seen.page.goto(link)
+        seen.settle()
+        found.update(seen.page.locator("#table-releases tbody tr:visible").all_inner_texts())
+        links += seen.page.locator("#filter-missing a").evaluate_all("links => links.map((link) => link.href)")
+    return found
+
+
+ASKED = (
+    *("week=2026-W46&is=finished", "week=2026-W46", "is=failed", "week=all&is=timed&batch=2", "week=all&is=retried"),
+    *("week=2026-W45,2026-W46&is=finished&component=svc-001&project=p", "week=2026-W44&is=tried-failed"),
+    *("week=all&rank=1", "is=tried-finished"),
+)
+
+
+def with_some_tried_again():
+    """Return releases of three weeks, some tried again a week later; and a message of one from before all weeks."""
+    old = pages.attempt("failed", "2026-01-05 10:00", plan_id="old", component_id="svc-000", job_id="a")
+    tries = [*pages._times(3, 4, 10), old]
+    for number, first in enumerate(tries[::9]):
+        start = "2026-11-17 10:00" if first is old else str(first["started_at"] + timedelta(days=7))[:16]
+        same = {name: first[name] for name in ("plan_id", "component_id", "batch")}
+        tries.append(pages.attempt("failed", start, attempt=2, job_id=f"again-{number}", **same))
+    tries.append(
+        pages.attempt("failed", "2026-11-17 10:00", attempt=2, job_id="b", plan_id="old", component_id="svc-000")
+    )
+    said = [pages.failure("no room", start="2026-11-17 10:00", plan_id="old", component_id="svc-000", job_id="b")]
+    return tries, said
+
+
+def test_a_page_without_room_leads_to_lists_that_have_the_same_releases(open_files, monkeypatch):
+    tries, said = with_some_tried_again()
+    whole = open_files(pages.files_of(*tries, said=said))
+    asked = [*ASKED, f"template={said[0]['template_id']}&week=all"]
+    expected = {one: opened_in_all(whole, one) for one in asked}
     monkeypatch.setattr("reports.page.MOST_BYTES", 0)
-    seen = open_page(pages.page_of(*attempts, site=SITE))
+
+    files = pages.files_of(*tries, said=said)
+    seen = open_files(files)
+
+    assert len(files) == 5
+    assert [one for one, found in expected.items() if not found] == []
+    assert {one: opened_in_all(seen, one) for one in asked} == expected
+    assert seen.complaints == []
+
+
+def test_a_component_without_room_leads_to_lists_too(open_files, monkeypatch):
+    tries = [one for one in with_some_tried_again()[0] if one["component_id"] == "svc-000"]
+    asked = [one for one in ASKED if "svc-001" not in one and "batch=2" not in one]
+    whole = open_files(pages.component_files_of(*tries), has_charts=False)
+    expected = {one: opened_in_all(whole, one) for one in asked}
+    monkeypatch.setattr("reports.component_page.MOST_BYTES", 0)
+
+    seen = open_files(pages.component_files_of(*tries), has_charts=False)
+
+    assert {one: opened_in_all(seen, one) for one in asked} == expected
+    assert seen.complaints == []
+
+
+def test_a_list_beside_a_page_filters_and_leads_back(open_files, monkeypatch):
+    monkeypatch.setattr("reports.page.MOST_BYTES", 0)
+    seen = open_files(pages.files_of(*pages._times(6, 3, 60)))
     figure = seen.page.locator("#table-release-failures tbody tr:nth-child(2) td a").first
     count = int(figure.text_content())
 
     figure.click()
     seen.settle()
-    assert seen.rows("releases") == []
-    assert "reports explain" not in seen.page.text_content("#filter-missing")
     below = "document.querySelector('#table-releases').getBoundingClientRect().top"
     assert seen.page.evaluate(f"{below} >= document.querySelector('.filter').getBoundingClientRect().bottom")
     seen.page.locator("#filter-missing a", has_text="2026-W46").click()
-    seen.until("location.pathname.endsWith('weekly-2026-W46.html')")
+    seen.until("location.pathname.endsWith('weekly-2026-W47-releases/2026-W46.html')")
     seen.page.wait_for_selector("html[data-shows]")
 
     assert len(seen.rows("releases")) == count > 0
+    assert seen.page.text_content("#filter-said").endswith(f"{count} of 360 releases")
+    seen.page.fill("#filter-text", "svc-002")
+    assert len(seen.rows("releases")) == 10
+    seen.page.click("#filter-clear")
+    assert len(seen.rows("releases")) == 300
+    seen.page.get_by_role("link", name="Back to the report of 2026-W47").click()
+    seen.until("location.pathname.endsWith('weekly-2026-W47.html')")
+    assert seen.complaints == []
 
 
-def test_a_component_without_room_leads_to_the_pages_of_the_weeks(open_page, monkeypatch):
-    monkeypatch.setattr("reports.component_page.MOST_BYTES", 0)
-    weeks = {f"2026-W{week}": f"../weeks/weekly-2026-W{week}.html" for week in (46, 47)}
-    seen = open_page(pages.component_page_of(*pages._times(1, 3, 60), pages=weeks), has_charts=False)
+@pytest.mark.parametrize("size", ["phone", "desktop"])
+def test_axe_finds_nothing_serious_on_a_list_of_hostile_names_which_execute_nothing(open_files, monkeypatch, size):
+    monkeypatch.setattr("reports.page.MOST_BYTES", 0)
+    names = [pages.attempt("failed", component_id=text, component=text, plan_id=text) for text in pages.HOSTILE]
+    seen = open_files(pages.files_of(*names), size=size)
 
-    seen.page.evaluate("location.hash = '#releases&is=failed'")
-    seen.settle()
+    seen.page.goto(seen.url.replace(".html", "-releases/2026-W47.html#releases&is=failed"))
 
-    said = seen.page.text_content("#filter-missing")
-    links = seen.page.locator("#filter-missing a")
-    assert [links.nth(number).get_attribute("href") for number in range(links.count())] == [
-        f"../weeks/weekly-2026-W{week}.html#releases&week=2026-W{week}&component=svc-000&project=p&is=failed"
-        for week in (46, 47)
-    ]
-    assert said.endswith("the releases of 2026-W45. The archive has them: reports explain delivery --week 2026-W45")
+    assert len(seen.rows("releases")) == len(set(pages.HOSTILE))
+    assert seen.page.evaluate("window.pwned") is None
+    found = Axe().run(seen.page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}] == []
+    assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.complaints == []
 
 
 def test_a_browser_that_can_not_unpack_says_so(open_page):

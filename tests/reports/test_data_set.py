@@ -165,21 +165,26 @@ def test_a_scheduler_out_of_reach_is_told(capsys, sqlite_archive, monkeypatch):
     assert (code, said[:39]) == (3, "the scheduler nonsense can't be reached")
 
 
-def test_the_page_packs_no_week_whose_releases_stayed_where_they_are(sqlite_archive, monkeypatch):
+def test_weeks_whose_releases_stayed_where_they_are_have_lists_of_them(sqlite_archive, monkeypatch):
+    from reports.page import lists_of
     from reports.render import render_weekly
 
     export_random(sqlite_archive, 57)
     monkeypatch.setattr("reports.behind.ROWS_BEHIND", 60)
     report = of_data_set(MONDAY)
-    every = of_archive(sqlite_archive, MONDAY)
-    weeks = sorted(set(report.behind["week"]))
+    every = of_archive(sqlite_archive, MONDAY).behind
+    weeks = sorted(set(every["week"]) - {""})
+    last = {week.label for week in report.window.weeks[-report.behind_weeks :]}
+
     assert 0 < report.behind_weeks < 26
-    assert (
-        weeks == [week.label for week in report.window.weeks if week.label in set(every.behind["week"])][-len(weeks) :]
-    )
-    assert len(report.behind) <= 60
-    page = render_weekly(report)["weekly-2026-W47.html"]
-    assert len(page) < len(render_weekly(every)["weekly-2026-W47.html"])
+    assert report.behind["week"].isin(last).sum() <= 60
+    assert sorted(report.lists) == [week for week in weeks if week not in last] != []
+    assert dict(report.lists) == dict(lists_of(report.week, every, list(report.lists)))
+    files = render_weekly(report)
+    for week, text in report.lists.items():
+        assert files[f"weekly-2026-W47-releases/{week}.html"] == text
+        assert f'data-total="{(every["week"] == week).sum()}"' in text
+    assert f'data-listed="{" ".join(weeks)}"' in files["weekly-2026-W47.html"]
 
 
 def test_no_export_begins_while_a_report_reads(sqlite_archive):
