@@ -92,7 +92,7 @@ def weekly_pages(report: WeeklyReport, charts: Sequence[Chart], site: Site | Non
     text, whole = _page(report, charts, site)
     page = page_name(report.week)
     yield page, text
-    yield from named(page, report.lists)
+    yield from named(page, report.lists.items())
     yield from named(page, lists_of(report.week, report.behind, [week for week in _told(report) if week not in whole]))
 
 

@@ -1,6 +1,6 @@
 """The lists beside a page that has no room for all of its releases: each has all of one week, however many."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -54,9 +54,9 @@ def folder_of(page: str) -> str:
     return f"{page.removesuffix('.html')}-releases"
 
 
-def named(page: str, lists: Mapping[str, str] | Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def named(page: str, lists: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Yield each of a page's lists, given by week, by its file's name from where the page is."""
-    for week, text in lists.items() if isinstance(lists, Mapping) else lists:
+    for week, text in lists:
         yield f"{folder_of(page)}/{week}.html", text
 
 
