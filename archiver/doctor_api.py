@@ -126,7 +126,7 @@ async def _check_projects(http: httpx.AsyncClient, target: Resolved, clock: Cloc
         else:
             told = f"{count:,} plans, but its count says {listing.count!r}"
             yield finding("list", told, "ask the vendor: runs stay partial, and nothing is tombstoned", project_id)
-        plan_ids = list(read_list(listing, answer)[0])[:_PLANS_TRIED]
+        plan_ids = list(read_list(listing, answer, {})[0])[:_PLANS_TRIED]
         try:
             for plan_id in plan_ids:
                 try:

@@ -1,13 +1,17 @@
-"""Which of the listed plans a run fetches."""
+"""Which of the listed plans a run fetches: those that are new, back, changed, unsettled, settled lately, or whose turn
+it is in the sweep.
+"""
 
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from sqlalchemy import ColumnElement, Connection, case, false, func, select
+
 from archiver.ledger import Night
 from archiver.mapping import SETTLED, key_of
 from archiver.progress import Progress
+from archiver.schema import plans
 from archiver.stopping import Stop
-from archiver.store import KnownPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +34,35 @@ class RunOptions:
     progress: Progress = field(default_factory=Progress)
 
 
-def is_due(  # noqa: PLR0911 - one rule, one line
-    state: KnownPlan | None, item_sha256: str, status: str | None, night: date, now: datetime, options: RunOptions
-) -> bool:
-    """Whether a listed plan is to be fetched: new, changed, unsettled, settled lately, or its turn in the sweep."""
-    if options.is_full or state is None or state.list_item_sha256 != item_sha256 or status not in SETTLED:
-        return True
-    # A body that could not be fetched when the list item changed is still owed; so is a plan that came back.
-    if state.gone_at is not None or state.fetched_at is None or state.listed_at is None:
-        return True
-    if state.fetched_at < state.listed_at:
-        return True
+def load_present(
+    connection: Connection, project_id: str, night: date, now: datetime, options: RunOptions
+) -> dict[str, str | None]:
+    """Load by id the plans of a project that are not gone: the hash of the list item of each that is fetched only
+    should that item have changed; None of one that is due in any case.
+    """
+    kept = case((_is_at_rest(options, now), plans.c.list_item_sha256))
+    rows = connection.execute(
+        select(plans.c.plan_id, kept).where(plans.c.project_id == project_id, plans.c.gone_at.is_(None))
+    )
+    present: dict[str, str | None] = dict(map(tuple, rows))
+    if options.sweep_days and options.kind != "watch":
+        turn = night.toordinal() % options.sweep_days
+        for plan_id in present:
+            if int(key_of(plan_id)[:8], 16) % options.sweep_days == turn:
+                present[plan_id] = None
+    return present
+
+
+def _is_at_rest(options: RunOptions, now: datetime) -> ColumnElement[bool]:
+    """Say which plans are settled, fetched since they were listed so, past their window, and not overdue."""
+    if options.is_full:
+        return false()
+    # A body that could not be fetched when the list item changed is still owed.
+    is_owed_nothing = plans.c.status.in_(sorted(SETTLED)) & (plans.c.fetched_at >= plans.c.listed_at)
     if options.kind == "watch":
-        return False
-    window_from = state.recheck_from_at or state.settled_at
-    # Subtracted, since a plan may claim a time that nothing can be added to (the year 9999).
-    if window_from is None or now - window_from < timedelta(days=options.recheck_days):
-        return True
+        return is_owed_nothing
+    window_from = func.coalesce(plans.c.recheck_from_at, plans.c.settled_at)
+    is_past_window = window_from <= now - timedelta(days=options.recheck_days)
     if options.sweep_days == 0:
-        return False
-    share = int(key_of(state.plan_id)[:8], 16) % options.sweep_days
-    is_overdue = now - state.fetched_at > timedelta(days=options.sweep_days)
-    return is_overdue or night.toordinal() % options.sweep_days == share
+        return is_owed_nothing & is_past_window
+    return is_owed_nothing & is_past_window & (plans.c.fetched_at >= now - timedelta(days=options.sweep_days))

@@ -1,7 +1,6 @@
 """One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
 
 import asyncio
-from datetime import datetime
 
 import structlog
 from msgspec.structs import replace
@@ -10,12 +9,11 @@ from sqlalchemy import Engine
 from archiver.api.client import ReleaseApi
 from archiver.api.payloads import PlanList
 from archiver.clock import Clock
-from archiver.due import RunOptions, is_due
+from archiver.due import RunOptions
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, SettingsError
 from archiver.lease import kept_alive
 from archiver.ledger import RunResult
 from archiver.listing import read_list
-from archiver.mapping import text
 from archiver.run_books import RunBooks
 from archiver.store import Seen, body_of
 
@@ -87,28 +85,26 @@ class _Run:
         """List, decide, fetch and save, tombstone."""
         counts = self.books.result.counts
         deadline = asyncio.get_running_loop().time() + self.options.run_seconds
-        await self.books.load_known()
         try:
             async with asyncio.timeout_at(deadline):
                 listing, answer = await self.api.list_release_plans()
         except TimeoutError:
             raise GiveUpRunError("the list did not come within ARCHIVER_RUN_SECONDS", stage="list") from None
-        listed, nameless = read_list(listing, answer)
+        present = await self.books.load_present(answer.captured_at)
+        listed, nameless = read_list(listing, answer, present)
+        due = [seen for seen in listed.values() if seen is not None]
+        absent = sorted(present.keys() - listed.keys())
         self.books.failures += nameless
         counts.plans_failed = len(nameless)
         counts.plans_listed = len(listed) + len(nameless)
-        due = self._decide(listed, answer.captured_at)
+        counts.plans_skipped = len(listed) - len(due)
+        await self.books.load_known([seen.plan_id for seen in due])
         self.books.unsaved = {seen.plan_id for seen in due}
         with self.options.stop.held():
             await self._fetch_all(due, deadline)
         if self.books.unsaved:
             self.options.stop.check()  # what was in hand is saved; the night stays due
         if listing.is_whole and not nameless:
-            absent = [
-                plan_id
-                for plan_id, state in self.books.known.items()
-                if plan_id not in listed and state.gone_at is None
-            ]
             for start in range(0, len(absent), SAVE_PLANS):
                 await self.books.save_gone(absent[start : start + SAVE_PLANS], answer.captured_at)
         else:
@@ -118,23 +114,6 @@ class _Run:
                 else f"the list is incomplete ({_count(listing)}, {len(listing.release_plans)} plans in it)"
             )
             self.books.is_incomplete = True
-
-    def _decide(self, listed: dict[str, Seen], now: datetime) -> list[Seen]:
-        night = self.books.night_date or now.date()
-        due = [
-            seen
-            for seen in listed.values()
-            if is_due(
-                self.books.known.get(seen.plan_id),
-                seen.item_body.canonical_sha256,
-                text(seen.item.status),
-                night,
-                now,
-                self.options,
-            )
-        ]
-        self.books.result.counts.plans_skipped = len(listed) - len(due)
-        return due
 
     async def _fetch_all(self, due: list[Seen], deadline: float) -> None:
         """Fetch with bounded concurrency, saving whole plans on the way; what is left at the end has failed."""

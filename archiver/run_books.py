@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine
 
 from archiver.clock import Clock
-from archiver.due import RunOptions
+from archiver.due import RunOptions, load_present
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, NightServedError, RowRefusedError
 from archiver.failures import catch_up
 from archiver.lease import Lease, acquire
@@ -70,9 +70,16 @@ class RunBooks:
         self.result = RunResult(run_id, self.project_id, now)
         log.info("ingest.run_started", run_id=run_id, project_id=self.project_id, kind=self.options.kind)
 
-    async def load_known(self) -> None:
-        """Load what the archive knows of every plan of the project."""
-        self.known = await self._transact(lambda connection: load_known(connection, self.project_id))
+    async def load_present(self, now: datetime) -> dict[str, str | None]:
+        """Load what the archive knows of the plans that are not gone, as `due.load_present` says."""
+        night = self.night_date or now.date()
+        return await self._transact(
+            lambda connection: load_present(connection, self.project_id, night, now, self.options)
+        )
+
+    async def load_known(self, plan_ids: list[str]) -> None:
+        """Load what the archive knows of the plans that are due."""
+        self.known = await self._transact(lambda connection: load_known(connection, self.project_id, plan_ids))
 
     def take_failures(self) -> list[tuple[str | None, ApiError]]:
         taken, self.failures = self.failures, []

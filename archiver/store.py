@@ -23,21 +23,18 @@ from archiver.writing import upsert
 
 _of_thread = local()
 _TICK = timedelta(milliseconds=1)
+_PLANS_AT_ONCE = 1000
 
 
 class KnownPlan(msgspec.Struct, frozen=True, gc=False):
-    """What decides whether a plan is fetched, and whether what came is new."""
+    """What decides whether that which came of a plan is new."""
 
     plan_id: str
     list_snapshot_id: str | None
     list_item_sha256: str | None
     deploy_snapshot_id: str | None
     deploy_info_sha256: str | None
-    settled_at: datetime | None
-    recheck_from_at: datetime | None
     gone_at: datetime | None
-    listed_at: datetime | None
-    fetched_at: datetime | None
     last_seen_at: datetime
 
 
@@ -94,11 +91,15 @@ def _compress(content: bytes) -> bytes:
     return compressed
 
 
-def load_known(connection: Connection, project_id: str) -> dict[str, KnownPlan]:
-    """Load the state of every plan of a project, by plan id."""
+def load_known(connection: Connection, project_id: str, plan_ids: Sequence[str]) -> dict[str, KnownPlan]:
+    """Load the state of some plans of a project, by plan id; an unknown plan has none."""
     columns = [plans.c[name] for name in KnownPlan.__struct_fields__]
-    rows = connection.execute(select(*columns).where(plans.c.project_id == project_id))
-    return {row[0]: KnownPlan(*row) for row in rows}
+    query = select(*columns).where(plans.c.project_id == project_id)
+    known = {}
+    for start in range(0, len(plan_ids), _PLANS_AT_ONCE):
+        some = plan_ids[start : start + _PLANS_AT_ONCE]
+        known.update({row[0]: KnownPlan(*row) for row in connection.execute(query.where(plans.c.plan_id.in_(some)))})
+    return known
 
 
 def load_histories(connection: Connection, project_id: str, plan_ids: Sequence[str]) -> dict[str, PlanHistory]:

@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime, time, timedelta
 from itertools import count, product
+from zoneinfo import ZoneInfo
 
 import pytest
 from comparing import COLUMNS, archived, expected, in_columns, replayed, rows_of_histories, whole_tables
@@ -16,7 +17,9 @@ from upstream_histories import DAY_ONE, DAY_ONE_MS, JOB_WORDS, RELEASE_WORDS, up
 from archiver.api.payloads import DeployInfo, PlanItem, decode
 from archiver.clock import ManualClock
 from archiver.database import open_writer
+from archiver.due import RunOptions, load_present
 from archiver.history import PlanHistory
+from archiver.ledger import Night as NightOf
 from archiver.ledger import open_run
 from archiver.migrate import upgrade
 from archiver.nightly import archive_all, exit_code
@@ -29,6 +32,7 @@ from archiver.store import Seen, _Fold, body_of, load_known, save_gone, save_see
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 TWO_FIFTEEN = time(2, 15, tzinfo=UTC)
 SCHEMA = "release_archive"
+FETCHES_ALL = RunOptions("manual", NightOf("15 2 * * *", ZoneInfo("UTC")), "test", is_full=True)
 
 
 class Recorder(Simulator):
@@ -234,11 +238,12 @@ def store_nights(engine, project_id, nights):
     for night in nights:
         with engine.begin() as connection:
             run_id = open_run(connection, project_id, "manual", night.listed_at, "test", None)
-            known = load_known(connection, project_id)
+            present = load_present(connection, project_id, night.listed_at.date(), night.listed_at, FETCHES_ALL)
             seen = list(seen_of(night))
+            known = load_known(connection, project_id, [one.plan_id for one in seen])
             save_seen(connection, project_id, run_id, seen, known, night.listed_at)
             listed = {one.plan_id for one in seen}
-            absent = [plan_id for plan_id, state in known.items() if plan_id not in listed and not state.gone_at]
+            absent = [plan_id for plan_id in present if plan_id not in listed]
             save_gone(connection, project_id, run_id, absent, night.listed_at)
 
 

@@ -10,7 +10,7 @@ from checker import rows_of
 from program import KILLED, finish
 from upstream import delay
 
-COMMITS = 12  # of a run of the second night; one more is tried, so that a change of it is noticed
+COMMITS = 13  # of a run of the second night; one more is tried, so that a change of it is noticed
 SAVE_PLANS = 4  # so that a run of 30 plans commits about as often as one of 1,500
 
 
