@@ -12,7 +12,7 @@ import httpx
 from archiver.api.faults import fault_of
 from archiver.api.retry import http_date
 from archiver.api.throttle import Throttle
-from archiver.api.transport import open_http
+from archiver.api.transport import Http, open_http
 from archiver.checkup import Check, finding, ok, skipped
 from archiver.clock import Clock
 from archiver.errors import ApiError, ArchiverError, PlanGoneError, SettingsError
@@ -66,7 +66,7 @@ def _endpoints(settings: Settings) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-async def _check_host(http: httpx.AsyncClient, url: str, clock: Clock, *, has_proxy: bool) -> AsyncIterator[Check]:
+async def _check_host(http: Http, url: str, clock: Clock, *, has_proxy: bool) -> AsyncIterator[Check]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     if has_proxy:
@@ -106,7 +106,7 @@ def _check_clock(answer: httpx.Response, clock: Clock, host: str) -> Check:
     return finding("clock", told, advice, host)
 
 
-async def _check_projects(http: httpx.AsyncClient, target: Resolved, clock: Clock) -> AsyncIterator[Check]:
+async def _check_projects(http: Http, target: Resolved, clock: Clock) -> AsyncIterator[Check]:
     throttle = Throttle(0)
     for project_id in target.project_ids:
         try:

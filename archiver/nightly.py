@@ -11,7 +11,7 @@ from archiver.api.auth import IamUser, PasswordToken, ready_token
 from archiver.api.client import Limits, ReleaseApi
 from archiver.api.signing import Signer
 from archiver.api.throttle import Throttle
-from archiver.api.transport import open_http
+from archiver.api.transport import Http, open_http
 from archiver.clock import Clock
 from archiver.database import connected
 from archiver.due import RunOptions
@@ -127,7 +127,7 @@ async def archive_all(
 def open_api(
     target: Resolved,
     project_id: str,
-    http: httpx.AsyncClient,
+    http: Http,
     throttle: Throttle,
     clock: Clock,
     *,
@@ -158,7 +158,7 @@ def open_api(
 
 
 def _auth(
-    settings: Settings, project_id: str, http: httpx.AsyncClient, throttle: Throttle, clock: Clock, limits: Limits
+    settings: Settings, project_id: str, http: Http, throttle: Throttle, clock: Clock, limits: Limits
 ) -> httpx.Auth:
     def secret(name: str) -> str:
         value = getattr(settings, name)

@@ -19,6 +19,7 @@ from archiver.api.refusals import PassingError, Reply, Subject, is_passing, one_
 from archiver.api.retry import Retrying, retry_after_seconds
 from archiver.api.signing import Signer
 from archiver.api.throttle import Throttle
+from archiver.api.transport import Http
 from archiver.clock import Clock
 from archiver.errors import GiveUpRunError, SettingsError
 
@@ -119,9 +120,7 @@ class PasswordToken(httpx.Auth):
     the client that uses it.
     """
 
-    def __init__(
-        self, user: IamUser, *, http: httpx.AsyncClient, throttle: Throttle, clock: Clock, limits: Limits
-    ) -> None:
+    def __init__(self, user: IamUser, *, http: Http, throttle: Throttle, clock: Clock, limits: Limits) -> None:
         self.counts = Counts()
         self._user = user
         self._http = http

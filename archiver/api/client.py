@@ -1,6 +1,6 @@
 """The release task API: one method per endpoint, and the course of every answer it can give.
 
-One `httpx.AsyncClient` (`transport.open_http`) and one `Throttle` serve a process; each project has an auth
+One client (`transport.open_http`) and one `Throttle` serve a process; each project has an auth
 and a `ReleaseApi`. The caller bounds the requests in flight. What a method raises: PlanGoneError,
 GiveUpPlanError, GiveUpRunError; what passes is retried within.
 
@@ -25,6 +25,7 @@ from archiver.api.refusals import PassingError, Reply, Subject, is_passing, one_
 from archiver.api.retry import Retrying, http_date, retry_after_seconds
 from archiver.api.signing import Signer
 from archiver.api.throttle import Throttle
+from archiver.api.transport import Http
 from archiver.clock import Clock
 from archiver.errors import ApiError, GiveUpPlanError, GiveUpRunError, PlanGoneError
 
@@ -54,7 +55,7 @@ class ReleaseApi:
 
     def __init__(
         self,
-        http: httpx.AsyncClient,
+        http: Http,
         endpoint: str,
         project_id: str,
         *,
@@ -67,6 +68,7 @@ class ReleaseApi:
         if isinstance(auth, PasswordToken):
             auth.counts = self.counts
         self._http = http
+        self._headers = httpx.Headers([*http.headers.multi_items(), ("Content-Type", CONTENT_TYPE)])
         self._plans_url = f"{endpoint.rstrip('/')}/v3/{_segment(project_id)}/cas/release-plans"
         self._auth = auth
         self._throttle = throttle
@@ -129,7 +131,7 @@ class ReleaseApi:
         self, subject: Subject, url: str, kind: type[_T], check: Callable[[_T], None], bounds: Bounds
     ) -> tuple[_T, Answer]:
         try:
-            request = self._http.build_request("GET", url, headers={"Content-Type": CONTENT_TYPE}, timeout=None)
+            request = httpx.Request("GET", url, headers=self._headers)
         except httpx.InvalidURL as error:
             raise subject.final(f"its URL can't be asked for ({error})") from None
         reply = await exchange(self._http, Outgoing(request, self._auth), subject, bounds)

@@ -1,7 +1,7 @@
 """One request and its answer: sent, read to the end within a deadline and a size, or a fault with a name."""
 
 import asyncio
-import re
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -10,9 +10,8 @@ import httpx
 from archiver.api.faults import fault_of
 from archiver.api.limits import MEBIBYTE
 from archiver.api.refusals import Reply, Subject
+from archiver.api.transport import Http
 
-_ACCESS_KEY = re.compile(r"Access=([^,]+)")
-_SECRET_HEADERS = ("x-auth-token", "x-security-token", "authorization")
 # An error's body is read so far: enough for its words, and a server that sends more of it gains nothing.
 _MAX_ERROR_BYTES = MEBIBYTE
 
@@ -34,7 +33,7 @@ class Outgoing:
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
 
 
-async def exchange(http: httpx.AsyncClient, outgoing: Outgoing, subject: Subject, bounds: Bounds) -> Reply:
+async def exchange(http: Http, outgoing: Outgoing, subject: Subject, bounds: Bounds) -> Reply:
     """Send a request and read its answer.
 
     Raises PassingError where the network, the server's end or the deadline cut it off, and the subject's
@@ -53,14 +52,14 @@ async def exchange(http: httpx.AsyncClient, outgoing: Outgoing, subject: Subject
     raise subject.passing(text) if is_passing else subject.final(text)
 
 
-async def _send(http: httpx.AsyncClient, outgoing: Outgoing, subject: Subject, bounds: Bounds) -> Reply:
+async def _send(http: Http, outgoing: Outgoing, subject: Subject, bounds: Bounds) -> Reply:
     request = outgoing.request
-    response = await http.send(request, auth=outgoing.auth, stream=True, follow_redirects=False)
+    response = await http.carry(request, outgoing.auth)
     try:
         is_error = not response.is_success
         chunks = []
         size_bytes = 0
-        async for chunk in response.aiter_bytes():
+        async for chunk in _parts(response):
             chunks.append(chunk)
             size_bytes += len(chunk)
             if is_error and size_bytes > _MAX_ERROR_BYTES:
@@ -69,17 +68,23 @@ async def _send(http: httpx.AsyncClient, outgoing: Outgoing, subject: Subject, b
                 raise subject.final(f"body larger than {_size(bounds.max_bytes)}", status=response.status_code)
     finally:
         await response.aclose()
-    sent = [request.headers[name] for name in _SECRET_HEADERS if name in request.headers]
-    # Gateways name the key alone: "Get secretKey failed, ak:…".
-    sent += _ACCESS_KEY.findall(request.headers.get("authorization", ""))
     return Reply(
         status=response.status_code,
         headers=response.headers,
         body=b"".join(chunks),
-        is_delimited=bool({"content-length", "transfer-encoding"} & response.headers.keys()),
+        is_delimited="content-length" in response.headers or "transfer-encoding" in response.headers,
         verdict=response.extensions.get("verdict"),
-        secrets=(*outgoing.secrets, *(word.encode() for word in sent)),
+        secrets=outgoing.secrets,
+        sent=request.headers,
     )
+
+
+def _parts(response: httpx.Response) -> AsyncIterable[bytes]:
+    """Give the parts of a decoded body; of one that was not encoded as they come."""
+    stream = response.stream
+    if isinstance(stream, httpx.AsyncByteStream) and "content-encoding" not in response.headers:
+        return stream
+    return response.aiter_bytes()
 
 
 def _size(count_bytes: int) -> str:

@@ -12,6 +12,8 @@ import msgspec
 from archiver.errors import ApiError, GiveUpPlanError, GiveUpRunError
 
 _REDACTED = b"***"
+_ACCESS_KEY = re.compile(r"Access=([^,]+)")
+_SECRET_HEADERS = ("x-auth-token", "x-security-token", "authorization")
 _E = TypeVar("_E", bound=ApiError)
 
 _SHORTEST_SECRET = 4  # anything shorter would blot out half of the text
@@ -20,6 +22,8 @@ _SHORTEST_SECRET = 4  # anything shorter would blot out half of the text
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One answer, read to its end. `is_delimited`: its head said where the body ends, so it is whole.
+
+    `secrets` are credentials in the request's body, and `sent` are its headers, which hold others.
 
     `verdict`: a fresh token was refused, or one that was this request's own while others were served.
     """
@@ -30,12 +34,16 @@ class Reply:
     is_delimited: bool = True
     verdict: Literal["refused", "refused here"] | None = None
     secrets: tuple[bytes, ...] = field(default=(), repr=False)
+    sent: httpx.Headers = field(default_factory=httpx.Headers, repr=False)
 
     @property
     def evidence(self) -> bytes:
         """The body without the credentials that the request carried, should the server have echoed them."""
         body = self.body
-        for secret in self.secrets:
+        words = [self.sent[name] for name in _SECRET_HEADERS if name in self.sent]
+        # Gateways name the key alone: "Get secretKey failed, ak:…".
+        words += _ACCESS_KEY.findall(self.sent.get("authorization", ""))
+        for secret in (*self.secrets, *(word.encode() for word in words)):
             if len(secret) >= _SHORTEST_SECRET:
                 # Some writers of JSON escape the slashes, of which a token is full.
                 body = body.replace(secret, _REDACTED).replace(secret.replace(b"/", b"\\/"), _REDACTED)
@@ -98,6 +106,8 @@ def redirect_hint(reply: Reply) -> str:
 
 def one_line(text: str, longest: int = 300) -> str:
     """Make text of any origin safe to print: no control or format characters, single spaces, not too long."""
+    if text.isascii() and text.isprintable() and "  " not in text and len(text) <= longest:
+        return text.strip()
     printable = "".join(" " if unicodedata.category(char)[0] in "CZ" else char for char in text[: longest * 4])
     line = re.sub(" +", " ", printable).strip()
     return line if len(line) <= longest else f"{line[: longest - 1]}…"

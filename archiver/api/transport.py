@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import ssl
 import urllib.request
+from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 
@@ -24,9 +25,45 @@ _KEEPALIVE_SECONDS = 15
 _MAX_HEADER_BYTES = 256 * 1024
 # For callers that set no deadline of their own. The API client sets one for each whole request instead.
 _FALLBACK_TIMEOUT_SECONDS = 30
+_NO_TIMEOUT = aiohttp.ClientTimeout()
 
 
-def open_http(*, proxy: str | None, ca_bundle: str | Path | None, concurrency: int) -> httpx.AsyncClient:
+class Http(httpx.AsyncClient):
+    """The client, and beside its `send` a shorter way for what the API is asked."""
+
+    def __init__(self, transport: "_Transport", headers: dict[str, str]) -> None:
+        super().__init__(
+            transport=transport,
+            timeout=_FALLBACK_TIMEOUT_SECONDS,
+            follow_redirects=False,
+            trust_env=False,  # of what it would read, the proxies are read below, and `.netrc` never
+            headers=headers,
+        )
+        self.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        self._carrier = transport
+
+    async def carry(self, request: httpx.Request, auth: httpx.Auth | None) -> httpx.Response:
+        """Send a request as its auth says, once, and return the answer, still to be read and closed.
+
+        What `send` does besides, for cookies, redirects, hooks and its log, is most of what it costs beyond aiohttp.
+        """
+        if auth is None:
+            return await self._carrier.handle_async_request(request)
+        flow = auth.async_auth_flow(request)
+        try:
+            response = await self._carrier.handle_async_request(await anext(flow))
+            try:
+                with suppress(StopAsyncIteration):
+                    await flow.asend(response)
+            except BaseException:
+                await response.aclose()
+                raise
+        finally:
+            await flow.aclose()
+        return response
+
+
+def open_http(*, proxy: str | None, ca_bundle: str | Path | None, concurrency: int) -> Http:
     """Open the one client for API, IAM, notifications and pings. Close it with `aclose`; it belongs to one
     event loop.
 
@@ -45,15 +82,7 @@ def open_http(*, proxy: str | None, ca_bundle: str | Path | None, concurrency: i
         limits=httpx.Limits(max_connections=concurrency + _SPARE_CONNECTIONS, keepalive_expiry=_KEEPALIVE_SECONDS),
     )
     transport.explicit_proxy = _proxy_url(proxy, "ARCHIVER_PROXY") if proxy else None
-    http = httpx.AsyncClient(
-        transport=transport,
-        timeout=_FALLBACK_TIMEOUT_SECONDS,
-        follow_redirects=False,
-        trust_env=False,  # of what it would read, the proxies are read below, and `.netrc` never
-        headers={"User-Agent": f"release-archiver/{archiver.__version__}", "Accept-Encoding": "gzip"},
-    )
-    http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=()))
-    return http
+    return Http(transport, {"User-Agent": f"release-archiver/{archiver.__version__}", "Accept-Encoding": "gzip"})
 
 
 class _Transport(AiohttpTransport):
@@ -86,7 +115,6 @@ class _Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if not isinstance(self.client, aiohttp.ClientSession):
             self.client = self.get_client()
-        timeout = request.extensions.get("timeout", {})
         body = await request.aread()
         with map_aiohttp_exceptions():
             response = await self.client.request(
@@ -97,11 +125,7 @@ class _Transport(AiohttpTransport):
                 allow_redirects=False,
                 auto_decompress=False,
                 proxy=self._proxy_for(request.url),
-                timeout=aiohttp.ClientTimeout(
-                    connect=timeout.get("pool"),
-                    sock_connect=timeout.get("connect"),
-                    sock_read=timeout.get("read"),
-                ),
+                timeout=_timeout(request.extensions.get("timeout")),
             )
         return httpx.Response(
             response.status,
@@ -117,6 +141,12 @@ class _Transport(AiohttpTransport):
         if place not in self._proxies:
             self._proxies[place] = _environment_proxy(*place)
         return self._proxies[place]
+
+
+def _timeout(given: dict[str, float | None] | None) -> aiohttp.ClientTimeout:
+    if given is None:
+        return _NO_TIMEOUT
+    return aiohttp.ClientTimeout(connect=given["pool"], sock_connect=given["connect"], sock_read=given["read"])
 
 
 def _environment_proxy(scheme: str, host: str, port: int | None) -> str | None:
