@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, l
 from archiver.database import of_plans
 from archiver.mapping import Row
 from archiver.masking import LONGEST, MASKING_VERSION, NO_MESSAGE, mask, template_id
-from archiver.schema import components, failures, job_attempts, plans, rollbacks
+from archiver.schema import components, failures, job_attempts, plans, rollbacks, runs
 from archiver.writing import upsert
 
 PlanId = tuple[str, str]
@@ -86,11 +86,17 @@ def write_all_failures(connection: Connection) -> None:
     write_failures(connection, _plans_with_failures(connection))
 
 
-def catch_up(connection: Connection, project_id: str) -> None:
-    """Write a project's failures where an earlier program did not, or masked otherwise."""
+def catch_up(connection: Connection, project_id: str, revision: str) -> None:
+    """Write a project's failures where an earlier program did not, or masked otherwise.
+
+    A program of this schema's revision wrote them, or found none, before its run began.
+    """
     of_project = failures.c.project_id == project_id
     versions = set(connection.execute(select(failures.c.masking_version).where(of_project).distinct()).scalars())
     if versions == {MASKING_VERSION}:
+        return
+    newest = select(runs.c.schema_revision).where(runs.c.project_id == project_id).order_by(runs.c.started_at.desc())
+    if not versions and connection.execute(newest.limit(1)).scalar() == revision:
         return
     write_failures(connection, _plans_with_failures(connection, project_id))
 

@@ -56,6 +56,10 @@ class PlanHistory:
             self._change("plan", None if is_first or is_back else was, now, sighting)
         self._settle(row, at, is_first=is_first, is_changed=was != now)
 
+    def has_failed(self) -> bool:
+        """Whether an attempt or a rollback has failed, as far as is known."""
+        return any(row["outcome"] == "failed" for jobs in (self.attempts, self.rollbacks) for row in jobs.rows())
+
     def see_gone(self, at: datetime, run_id: str) -> bool:
         """A complete list no longer held the plan, or it answered 404. Return whether that is news."""
         row = self.plan

@@ -49,7 +49,7 @@ def import_saved(
     def begin(connection: Connection) -> tuple[Lease, str]:
         lease = acquire(connection, f"project:{project_id}")
         write_weeks(connection, ("UTC", zone), now)
-        catch_up(connection, project_id)
+        catch_up(connection, project_id, revision)
         return lease, open_run(connection, project_id, "import", now, revision, None)
 
     lease, run_id = in_transaction(engine, begin)

@@ -55,7 +55,7 @@ class RunBooks:
         def begin(connection: Connection) -> tuple[Lease, str, date | None]:
             lease = acquire(connection, f"project:{self.project_id}")
             zone = self.options.night.zone
-            catch_up(connection, self.project_id)
+            catch_up(connection, self.project_id, self.options.revision)
             write_weeks(connection, ("UTC", zone.key), now)
             night = open_nights(connection, self.project_id, self.options.night, now)
             night_date = None if self.options.kind == "watch" else night

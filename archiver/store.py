@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from threading import local
+from typing import Any
 
 import msgspec
 import zstandard
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Select, Table, bindparam, select
 
 from archiver.api.payloads import DeployInfo, PlanItem, canonical
 from archiver.attempts import Sighting
@@ -108,10 +110,10 @@ def load_histories(connection: Connection, project_id: str, plan_ids: Sequence[s
     if not plan_ids:
         return histories
     for table in (plans, components, job_attempts, rollbacks):
-        matching = (table.c.project_id == project_id, table.c.plan_id.in_(plan_ids))
-        order = [table.c[name] for name in ("first_seen_at", table.primary_key.columns.keys()[0])]
-        for found in connection.execute(select(table).where(*matching).order_by(*order)).mappings():
-            row = dict(found)
+        rows = connection.execute(_rows_of_plans(table), {"project_id": project_id, "plan_ids": plan_ids})
+        names = list(rows.keys())
+        for found in rows:
+            row = dict(zip(names, found, strict=True))
             history = histories[row["plan_id"]]
             if table is plans:
                 history.plan = row
@@ -120,6 +122,13 @@ def load_histories(connection: Connection, project_id: str, plan_ids: Sequence[s
             else:
                 (history.attempts if table is job_attempts else history.rollbacks).add(row)
     return histories
+
+
+@lru_cache
+def _rows_of_plans(table: Table) -> Select[Any]:
+    order = [table.c[name] for name in ("first_seen_at", table.primary_key.columns.keys()[0])]
+    is_of_plan = table.c.plan_id.in_(bindparam("plan_ids", expanding=True))
+    return select(table).where(table.c.project_id == bindparam("project_id"), is_of_plan).order_by(*order)
 
 
 def save_seen(
@@ -139,6 +148,7 @@ def save_seen(
     _move_times_of_sight(connection, project_id, quiet, known)
     news = [one for one in seen if one.plan_id not in quiet_ids]
     histories = load_histories(connection, project_id, [one.plan_id for one in news if one.plan_id in known])
+    with_failures = {plan_id for plan_id, history in histories.items() if history.has_failed()}
     new_snapshots: list[Row] = []
     seen_again: list[Row] = []
     gone: list[str] = []
@@ -155,7 +165,8 @@ def save_seen(
     EXTEND.execute(connection, seen_again)
     _close_ranges(connection, histories, gone, run_id)
     label_plans(connection, [key_of(project_id, one.plan_id) for one in news])  # new places, and new names
-    write_failures(connection, [(project_id, one.plan_id) for one in news])
+    with_failures |= {plan_id for plan_id, history in histories.items() if history.has_failed()}
+    write_failures(connection, [(project_id, plan_id) for plan_id in sorted(with_failures)])
 
 
 def save_gone(connection: Connection, project_id: str, run_id: str, plan_ids: Sequence[str], at: datetime) -> int:

@@ -160,6 +160,7 @@ async def test_the_first_writer_catches_up_on_what_an_earlier_program_left(archi
     if was == "missing":
         with archive.engine.begin() as connection:
             connection.execute(delete(schema.failures))
+            connection.execute(update(schema.runs).values(schema_revision="an earlier one"))
     else:
         monkeypatch.setattr(failures, "MASKING_VERSION", 99)
         before = [row | {"masking_version": 99} for row in before]
@@ -196,3 +197,16 @@ async def test_a_message_of_megabytes_is_masked_by_its_beginning(archive, api):
 
     with archive.engine.connect() as connection:
         assert connection.execute(select(func.length(schema.failures.c.template))).scalar() <= 2_000
+
+
+async def test_a_project_of_which_nothing_had_failed_is_looked_through_once(archive, api):
+    shown(api, "one", component())
+    await run(archive, api)
+    read = []
+    event.listen(archive.engine, "before_cursor_execute", lambda *told: read.append(told[2]))
+
+    import_saved(archive.engine, "p1", archive.revision, [], NIGHT + timedelta(days=1))
+    assert not any("job_attempts" in statement for statement in read)
+
+    import_saved(archive.engine, "p1", "a later one", [], NIGHT + timedelta(days=2))
+    assert any("job_attempts" in statement for statement in read)
