@@ -32,12 +32,14 @@ class Group:
 class Packable:
     """Releases to be packed: their columns, the plan of each as a number, and when each began and ended, in minutes.
 
-    `cells` are the keys of the two times; one that is not known has none in `is_ended`.
+    `cells` are the keys of the two times. A time that is not known is any number, and so said in
+    `is_started` and `is_ended`.
     """
 
     groups: Sequence[Group]
     plans: Numbers
     started: Numbers
+    is_started: npt.NDArray[np.bool_]
     ended: Numbers
     is_ended: npt.NDArray[np.bool_]
     cells: tuple[int, int]
@@ -55,16 +57,18 @@ def packed(releases: Packable, chosen: npt.NDArray[np.bool_]) -> str:
 
     A plan's releases stand together, by their starts. Of each group of columns the distinct words come first, a word
     that is an identifier of 16 bytes as the number of its dashes, the bytes after; then where each release's words
-    stand among them. `started` is counted from the release before, `ended` from its own start.
+    stand among them. `started` is counted from the release before, `ended` from its own start; one without a
+    start has that of the release before.
     """
     rows = _by_plan(releases, np.flatnonzero(chosen))
     data: list[bytes] = []
     groups = [_written(group, rows, data) for group in releases.groups]
-    started, ended = releases.started[rows], releases.ended[rows]
+    is_started, ended = releases.is_started[rows], releases.ended[rows]
+    started = _carried(releases.started[rows], is_started)
     head = {
         "count": len(rows),
         "groups": groups,
-        "started": _numbers(np.diff(started, prepend=started[:1]), np.ones(len(rows), dtype=np.bool_), data),
+        "started": _numbers(np.diff(started, prepend=started[:1]), is_started, data),
         "ended": _numbers(ended - started, releases.is_ended[rows], data),
         "from": int(started[0]) if len(rows) else 0,
         "cells": releases.cells,
@@ -78,6 +82,12 @@ def _by_plan(releases: Packable, rows: Numbers) -> Numbers:
     """Order releases by the first of their plan, which leaves little to say of plans and times."""
     order, _ = pd.factorize(releases.plans[rows])
     return rows[np.argsort(order, kind="stable")]
+
+
+def _carried(values: Numbers, is_known: npt.NDArray[np.bool_]) -> Numbers:
+    """Put in the place of each number that is not known the last before it that is; 0 where there is none."""
+    last = np.maximum.accumulate(np.where(is_known, np.arange(len(values)), 0))
+    return np.where(is_known, values, 0)[last]
 
 
 def _written(group: Group, rows: Numbers, data: list[bytes]) -> dict[str, Any]:

@@ -110,6 +110,7 @@ def _packable(releases: pd.DataFrame, without: Sequence[str]) -> Packable:
         groups=[_group(releases, by, names, cells, without) for by, names in _TOGETHER.items()],
         plans=pd.factorize(releases["plan_id"])[0],
         started=started,
+        is_started=releases["started_at"].notna().to_numpy(),
         ended=ended,
         is_ended=releases["ended_at"].notna().to_numpy(),
         cells=(cells["started_at"], cells["ended_at"]),

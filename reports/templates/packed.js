@@ -37,12 +37,12 @@ const readPack = async () => {
   });
   let start = told.from;
   return Array.from({ length: told.count }, (_, row) => {
-    const release = { about: {}, cells: [], start: (start += later(row)) };
+    const release = { about: {}, cells: [], start: (start += later(row) ?? 0) };
     for (const { keys, words, place } of groups)
       words.forEach((column, number) => {
         for (const key of keys[number]) (typeof key === "number" ? release.cells : release.about)[key] = column[place(row)];
       });
-    release.cells[told.cells[0]] = minute(start);
+    release.cells[told.cells[0]] = later(row) === null ? "–" : minute(start);
     release.cells[told.cells[1]] = lasts(row) === null ? "–" : minute(start + lasts(row));
     return release;
   }).sort((one, other) => (list.dataset.newest ? other.start - one.start : one.start - other.start));

@@ -8,6 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from reports.page_scripts import hash_of
+from reports.tables import NOTHING
 
 
 def test_every_figure_of_a_component_opens_as_many_releases_as_it_says(open_page):
@@ -182,6 +183,16 @@ def test_axe_finds_nothing_serious_on_a_list_of_hostile_names_which_execute_noth
     found = Axe().run(seen.page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in {"serious", "critical"}] == []
     assert seen.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert seen.complaints == []
+
+
+def test_a_figure_opens_a_release_without_a_start_too(open_page):
+    """Beside one that has begun it is of a batch that its plan has reached."""
+    tries = [pages.attempt(), pages.attempt("pending", None, component_id="web")]
+    seen = open_page(pages.page_of(*tries), anchor="#releases&rank=1&week=all")
+
+    assert sorted(seen.rows("releases")) == ["2026-11-16 10:00", NOTHING]
+    assert seen.column("releases", 2) == ["api", "web"]
     assert seen.complaints == []
 
 

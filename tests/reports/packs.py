@@ -33,10 +33,11 @@ def read_pack(text):
         [number - 1 + told[name]["least"] if number else None for number in numbers(told[name]["bytes"])]
         for name in ("started", "ended")
     )
-    start = told["from"]
+    start, begun = told["from"], {}
     for number, release in enumerate(releases):
-        start += later[number]
-        ends = lasted[number]
-        release |= dict(zip(told["cells"], [start, None if ends is None else start + ends], strict=True))
+        start += later[number] or 0
+        starts, ends = None if later[number] is None else start, lasted[number]
+        begun[id(release)] = start
+        release |= dict(zip(told["cells"], [starts, None if ends is None else start + ends], strict=True))
     assert data.read() == b""
-    return sorted(releases, key=lambda release: release[told["cells"][0]])
+    return sorted(releases, key=lambda release: begun[id(release)])

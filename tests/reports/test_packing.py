@@ -7,16 +7,20 @@ from packs import read_pack
 
 from reports.packing import Packable, group_of, packed
 
+# What a missing instant is as a number.
+NOTHING = np.iinfo(np.int64).min // 60_000
+
 
 def releases(*rows):
-    """Return releases of (plan, component, start in minutes, minutes until the end or None)."""
+    """Return releases of (plan, component, start in minutes or None, minutes until the end or None)."""
     plans, components, started, lasted = zip(*rows, strict=True)
     names = [name.upper() for name in components]
     return Packable(
         groups=[group_of({4: plans, "plan": plans}), group_of({1: components, "name": names})],
         plans=group_of({"plan": plans}).places,
-        started=np.array(started),
-        ended=np.array([start + (last or 0) for start, last in zip(started, lasted, strict=True)]),
+        started=np.array([NOTHING if start is None else start for start in started]),
+        is_started=np.array([start is not None for start in started]),
+        ended=np.array([(start or 0) + (last or 0) for start, last in zip(started, lasted, strict=True)]),
         is_ended=np.array([last is not None for last in lasted]),
         cells=(0, 8),
     )
@@ -49,6 +53,19 @@ def test_only_what_is_chosen_is_packed():
 
 def test_an_end_before_the_start_stays_before_it():
     assert [row[5] for row in read(releases(("a", "api", 100, -30), ("a", "web", 101, 9)), True, True)] == [70, 110]
+
+
+def test_a_release_without_a_start_has_none_and_alters_no_other():
+    some = releases(("a", "api", None, None), ("b", "web", 100, 5), ("b", "api", None, 120), ("b", "db", 109, 1))
+
+    told = read(some, True, True, True, True)
+
+    assert [(row[2], row[4], row[5]) for row in told] == [
+        ("api", None, None),
+        ("web", 100, 105),
+        ("api", None, 120),
+        ("db", 109, 110),
+    ]
 
 
 def test_identifiers_of_both_shapes_come_back_and_take_16_bytes_each():
