@@ -8,7 +8,7 @@ import pandas as pd
 
 from reports.batch_timing import finished_passes
 from reports.columns import Frames
-from reports.delivery import is_change_failure
+from reports.delivery import is_change_failure, is_rework
 from reports.flaky import places_tried_again
 from reports.groups import Selection, matching, outcome_flags
 from reports.recovery import failed_changes, good_starts, with_states
@@ -33,6 +33,8 @@ COUNTS: Mapping[str, str] = {
     "recovered": "failed or rolled back, and recovered",
     "open-rollback": "rolled back, and still open",
     "open-failure": "failed, and still open",
+    "tried": "with an attempt",
+    "reworked": "with an attempt after the first",
     "tried-finished": "with a finished attempt",
     "tried-failed": "with a failed attempt",
     "tried-unfinished": "with an unfinished attempt",
@@ -151,10 +153,10 @@ def _outcomes(every: pd.DataFrame, is_young: "pd.Series[bool]") -> Flags:
 
 
 def _tried(frames: Frames, window: Window) -> pd.DataFrame:
-    """Say of which outcomes a release has attempts in which week (`release, week, bits`), real starts or inferred."""
+    """Say what attempts a release has in which week (`release, week, bits`), by their starts, real or inferred."""
     ranked = ranked_attempts(frames.attempts)
     week = window.week_of(ranked["started_at"])
-    bits = pd.Series(0, index=ranked.index, dtype="int64")
+    bits = _BIT["tried"] + is_rework(ranked) * _BIT["reworked"]
     for name, flag in outcome_flags(ranked["outcome"]).items():
         bits += flag * _BIT[f"tried-{name}"]
     return pd.DataFrame({"release": ranked["release"], "week": week.cat.codes, "bits": bits})[week.notna()]

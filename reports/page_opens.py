@@ -12,7 +12,7 @@ Filter = Mapping[str, str]
 
 _RELEASES = {
     "releases": "",
-    "attempts": "",
+    "attempts": "tried",
     "finished": "finished",
     "plans": "finished",
     "failed": "failed",
@@ -23,8 +23,8 @@ _RELEASES = {
     "rollbacks_failed": "rollback-failed",
     "change_failures": "change-failure",
     "change_failure_rate": "finished",
-    "rework_attempts": "retried",
-    "rework_rate": "retried",
+    "rework_attempts": "reworked",
+    "rework_rate": "tried",
     "recovered": "recovered",
     "open_rollbacks": "open-rollback",
     "open_failures": "open-failure",
@@ -81,6 +81,7 @@ _COUNTS: Mapping[str, Mapping[str, str]] = {
 HITS = {"change_failure_rate": "change-failure-7", "rollback_rate": "rolled-back-7"}
 # These tables are over all weeks, and a template's failures may be those of releases of any week.
 _OVER_ALL = {"batch-trend", "batch-survival", "flaky-components", "failures"}
+_OF_ATTEMPTS = {"failure-rates-by-component", "delivery-by-team"}
 _PLACES = {
     "component": "component_id",
     "plan": "plan_id",
@@ -115,7 +116,8 @@ def cell_filter(table: str, column: str, row: Mapping[str, Any], before: Iterabl
         return {"week": row.get("week", week)}  # the nights, not the releases
     of_component = {"component": key_of(row["component_id"])} if table == "slowest-components" else {}
     if column in ("component", "batch", "batch_rank", "team") and table != "releases":
-        return of_component if column == "component" else {}
+        # A group of attempts may have none but those of releases that began in another week.
+        return {"is": "tried"} if table in _OF_ATTEMPTS else of_component if column == "component" else {}
     if table == "verdict":
         stem = column.removesuffix("_before")
         count = HITS[row["measure"]] if stem == "hits" else {"finished": "finished", "plans": "finished"}.get(stem)

@@ -143,6 +143,50 @@ def test_a_figure_of_messages_opens_releases_that_hold_them(report):
 
 
 @pytest.mark.parametrize("seed", [11, 12, 13])
+def test_attempts_and_rework_open_the_releases_that_hold_them_whenever_those_began(seed):
+    report, attempts = report_of(seed), random_archive(seed, plans=60)["attempts"]
+    teams = {"front": ("api",), "data": ("db",), "-": ("web", "cron", "mail")}
+    checked = 0
+
+    tables = dict.fromkeys(("delivery", "delivery-by-team"), ("attempts", "rework attempts"))
+    for name, number, asked in figures(report, tables):
+        found = parse_qs(asked)
+        week, components = found.get("week", ["2026-W47"])[0], teams.get(found.get("team", [""])[0])
+        held = [
+            tuple(row[key] for key in PLACE)
+            for row in attempts
+            if week_of(row) == week
+            and (row["attempt"] > 1 or "rework" not in name)
+            and (components is None or row["component_id"] in components)
+        ]
+        shown = [tuple(row[key] for key in PLACE) for row in opened(report, asked)]
+        assert (len(held), sorted(shown, key=str)) == (number, sorted(set(held), key=str)), name
+        checked += 1
+    assert checked > 12
+
+
+def test_what_was_only_tried_again_this_week_is_opened_by_its_name_and_its_rates():
+    tries = [
+        attempt("failed", "2026-11-06 10:00", job_id="a", team="front"),
+        attempt(start="2026-11-17 10:00", job_id="b", attempt=2, team="front"),
+    ]
+    report = weekly_report(frames(tries), MONDAY, UTC_ZONE, recheck_days=14)
+
+    for name, heads in (
+        ("failure-rates-by-component", {"component", "rate"}),
+        ("delivery-by-team", {"team", "rework rate"}),
+    ):
+        table = page_table(report, name)
+        (line,) = table.lines
+        told = {
+            head.text: opened(report, cell.opens)
+            for head, cell in zip(table.heads, line.cells, strict=True)
+            if head.text in heads
+        }
+        assert {head: len(found) for head, found in told.items()} == dict.fromkeys(heads, 1)
+
+
+@pytest.mark.parametrize("seed", [11, 12, 13])
 def test_a_figure_of_attempts_opens_the_releases_that_hold_them_and_no_other(seed):
     """Also one that was tried again in another week than it began in: told by the attempts themselves."""
     report, attempts = report_of(seed), random_archive(seed, plans=60)["attempts"]
