@@ -39,6 +39,7 @@ def rate_rows(table: pd.DataFrame, hits: str, *, breaks: Collection[str] = ()) -
     `state` is value, few (under 10 finished), provisional, nothing (no release finished) or uncollected (no night of
     the week was archived, and nothing of it seen). `segment` numbers the runs of weeks whose values may be joined by
     a line: it ends at a week without a value and at a week in `breaks`, where a definition changed.
+    A mark opens (`open`, a filter of the page) its hits, or what there was where there was no hit; else nothing.
     """
     rate, stem = _RATES[hits]
     rows: list[Row] = []
@@ -47,6 +48,7 @@ def rate_rows(table: pd.DataFrame, hits: str, *, breaks: Collection[str] = ()) -
         week, value = row["week"], row[rate]
         is_break = week in breaks
         segment += is_break or value is None
+        asked = {"is": _COUNTS[hits] if row[hits] else "finished"}
         state = _rate_state(row, is_provisional=hits == "rolled_back" and row["provisional"])
         rows.append(
             {
@@ -58,7 +60,7 @@ def rate_rows(table: pd.DataFrame, hits: str, *, breaks: Collection[str] = ()) -
                 "segment": segment,
                 "is_break": is_break,
                 "text": _rate_text(row, hits, state),
-                "open": query({"is": _COUNTS[hits]}, weeks_filter([week], this)),
+                "open": query(asked, weeks_filter([week], this)) if row["finished"] else None,
             }
         )
     return Rows(tuple(rows))
@@ -110,7 +112,7 @@ def timing_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collec
     for batch in batches[:TIMING_BATCHES]:
         segment = 0
         for week, coverage in weeks.items():
-            row = known.get((batch, week), {})
+            row, asked = known.get((batch, week), {}), {"is": "timed", "batch": key_of(batch)}
             middle, high = row.get("p50_seconds"), row.get("p90_seconds")
             segment += week in breaks or middle is None
             state = "uncollected" if coverage == "none" else "nothing"
@@ -129,7 +131,7 @@ def timing_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collec
                     "segment": f"{batch}.{segment}",
                     "is_break": week in breaks,
                     "text": f"batch {batch}, {week}: {words}",
-                    "open": query({"is": "timed", "batch": key_of(batch)}, weeks_filter([week], max(weeks))),
+                    "open": query(asked, weeks_filter([week], max(weeks))) if row else None,
                 }
             )
     more = len(batches) - TIMING_BATCHES
@@ -150,6 +152,7 @@ def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collecti
     labels = _unique([short(names[key]) for key in chosen])
     rows = []
     for place, (key, label) in enumerate(zip(chosen, labels, strict=True)):
+        asked = {"is": "finished", "component": key_of(key[1]), "project": key_of(key[0])}
         for week, coverage in weeks.items():
             row = known.get((*key, week), {"finished": 0, "failed": 0})
             level = _level(row["failed"], row["finished"], coverage)
@@ -168,10 +171,7 @@ def heat_rows(table: pd.DataFrame, weeks: Mapping[str, str], *, breaks: Collecti
                     "is_break": place == 0 and week in breaks,
                     "count": count if row["finished"] else ("?" if level == "not collected" else ""),
                     "text": f"{whole(names[key])}, {week}: {told}{', too few to say' * (level == 'too few')}",
-                    "open": query(
-                        {"is": "finished", "component": key_of(key[1]), "project": key_of(key[0])},
-                        weeks_filter([week], max(weeks)),
-                    ),
+                    "open": query(asked, weeks_filter([week], max(weeks))) if row["finished"] else None,
                 }
             )
     more = f"The {HEAT_ROWS} of {len(totals):,} components with most failures." if len(totals) > HEAT_ROWS else ""

@@ -98,11 +98,23 @@ def test_a_line_ends_at_a_week_without_a_value_and_where_a_definition_changed():
     assert [row["week"] for row in rows.rows if row["is_break"]] == ["W47"]
 
 
-def test_only_the_week_of_the_report_opens_its_releases():
-    rows = rate_rows(rates_of(*releases("W47", 10)), "failed")
+def test_a_mark_opens_its_failures_or_what_finished_without_any_and_nothing_where_nothing_did():
+    rows = rate_rows(rates_of(*releases("W45", 10), *releases("W46", 10, 1), *releases("W47", 10, 1)), "failed")
 
-    earlier = [f"is=failed&week=2026-{week}" for week in ("W44", "W45", "W46")]
-    assert [row["open"] for row in rows.rows] == [*earlier, "is=failed"]
+    told = [row["open"] for row in rows.rows]
+    assert told == [None, "is=finished&week=2026-W45", "is=failed&week=2026-W46", "is=failed"]
+
+
+def test_a_cell_and_a_batch_without_a_release_open_nothing():
+    archive = frames([*releases("W45", 2), *releases("W47", 1)])
+    weeks, by_batch = (
+        dict.fromkeys(["2026-W45", "2026-W46", "2026-W47"], "complete"),
+        Selection(week_47(3), by=("week", "batch")),
+    )
+    by_component = failure_rates(archive, Selection(week_47(3), by=("week", "component")), unit="release")
+
+    for rows in (heat_rows(by_component, weeks), timing_rows(batch_timing(archive, by_batch), weeks)):
+        assert [row["open"] is not None for row in rows.rows] == [True, False, True]
 
 
 def test_a_batch_has_a_row_every_week_and_its_times_in_minutes():
