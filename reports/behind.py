@@ -141,7 +141,7 @@ def _outcomes(every: pd.DataFrame, is_young: "pd.Series[bool]") -> Flags:
     return {
         "failed": failed,
         "rolled-back": finished & (every["rolled_back"] == 1),
-        "rollback-failed": every["rollbacks_failed"] > 0,
+        "rollback-failed": finished & (every["rollbacks_failed"] > 0),
         "change-failure": is_change_failure(every),
         "change-failure-7": failed | (finished & is_young),
         "rolled-back-7": finished & is_young,

@@ -79,8 +79,8 @@ _COUNTS: Mapping[str, Mapping[str, str]] = {
 }
 # The verdict counts within so many days of a release's end: by measure, its hits.
 HITS = {"change_failure_rate": "change-failure-7", "rollback_rate": "rolled-back-7"}
-# These tables are over all weeks, and a template's failures may be those of releases of any week.
-_OVER_ALL = {"batch-trend", "batch-survival", "flaky-components", "failures"}
+# These tables are over all weeks, or tell of failures, which may be those of releases of any week.
+_OVER_ALL = {"batch-trend", "batch-survival", "flaky-components", "failures", "rollback-failures"}
 _OF_ATTEMPTS = {"failure-rates-by-component", "delivery-by-team"}
 _PLACES = {
     "component": "component_id",
@@ -101,6 +101,8 @@ def row_filter(table: str, row: Mapping[str, Any], week: str) -> Filter:
     columns = {key: column for key, column in _PLACES.items() if column in row}
     if table == "slowest-components":
         columns.pop("component")  # of its batch; only some of its figures are of the component
+    if table == "rollback-failures":
+        columns.pop("batch")  # the release that was rolled back may be of another
     about = {key: key_of(row[column]) for key, column in columns.items()}
     if table in _OVER_ALL:
         return about | {"week": ALL_WEEKS}
@@ -149,12 +151,12 @@ def query(*filters: Filter) -> str:
 
 
 def key_of(value: Any) -> str:
-    """Return an identifier as the filter knows it; a missing one has a sign of its own.
+    """Return an identifier as the filter knows it; a missing one has a sign that no other has.
 
     >>> key_of("api"), key_of(None), key_of("long " * 20)
     ('api', '-', 'long long long l~ca75507b7305')
     """
     text = NONE if value is None else str(value)
-    if len(text) <= _LONGEST_KEY:
+    if value is None or (len(text) <= _LONGEST_KEY and text not in ("", NONE)):
         return text
     return f"{text[: _LONGEST_KEY - 24]}~{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"

@@ -300,6 +300,39 @@ def test_a_failed_rollback_of_this_week_opens_the_release_of_a_week_before():
     assert [row["week"] for row in opened(report, asked)] == ["2026-W46"]
 
 
+def test_a_failed_rollback_s_row_opens_its_release_of_another_week_and_batch():
+    """One that came after the component had moved names the batch that it had moved to."""
+    undone = rollback("failed", start="2026-11-17 10:00", rollback_job_id="rb", job_id="J", batch=3)
+    known = frames([attempt(start="2026-11-13 10:00", job_id="J", batch=2)], [undone])
+    said = failure("no way back", start="2026-11-17 10:00", kind="rollback", job_id="rb", batch=3)
+    report = weekly_report(known, MONDAY, UTC_ZONE, recheck_days=14, failures=failures(said))
+
+    (line,) = page_table(report, "rollback-failures").lines
+
+    asked = [cell.opens for cell in line.cells if cell.opens is not None]
+    assert [[row["batch"] for row in opened(report, one)] for one in asked] == [[2], [2]]
+
+
+def test_only_finished_releases_stand_among_those_whose_rollback_failed_as_they_are_counted():
+    tries = [attempt(outcome, component_id=outcome) for outcome in ("succeeded", "failed", "unknown", "running")]
+    undone = [rollback("failed", component_id=one["component_id"]) for one in tries]
+    report = weekly_report(frames(tries, undone), MONDAY, UTC_ZONE, recheck_days=14)
+
+    told = [*figures(report, {"rollbacks": ("rollbacks failed",)})]
+
+    assert [(number, len(opened(report, asked))) for _, number, asked in told] == [(2, 2)]
+
+
+@pytest.mark.parametrize("name", ["-", ""])
+def test_what_is_called_like_nothing_is_told_from_what_has_no_name(name):
+    tries = [attempt(component_id="a", team=name), attempt(component_id="b"), attempt(component_id="c")]
+    report = weekly_report(frames(tries), MONDAY, UTC_ZONE, recheck_days=14)
+
+    told = [*figures(report, {"delivery-by-team": ("releases",)})]
+
+    assert sorted((number, len(opened(report, asked))) for _, number, asked in told) == [(1, 1), (2, 2)]
+
+
 def test_long_identifiers_that_begin_alike_are_told_apart():
     assert key_of("x" * 10_000) != key_of("x" * 9_999 + "y")
     assert len(key_of("x" * 10_000)) <= 64
