@@ -84,8 +84,10 @@ const apply = async (goes) => {
   caption.textContent = isOwn ? captionOf : `Component releases of ${weeks.length > 1 ? `${weeks.length} weeks, ` : ""}${spanOf(weeks)}`;
   const told = active.map((key) => `${NAMES[key]} ${saying(filter, key)}`.trim()).join(", ");
   const total = Number(list.dataset.total), isPart = THIS && listed.length < total && !hasAll(THIS, filter);
+  // Without room for any, the file lacks those of other weeks that stand in this week's counts.
+  const mayLack = !isPacked && !!filter.get("is");
   const left = isPart ? `, of the ${digits(listed.length)} that this file has` : "";
-  const lacking = active.length ? weeks.filter((week) => isLacking(week, filter) && (week !== THIS || isPart)) : [];
+  const lacking = active.length ? weeks.filter((week) => isLacking(week, filter) && (week !== THIS || isPart || mayLack)) : [];
   const known = lacking.length ? `in this file ${digits(count)}` : digits(count);
   const tell = () => {
     const cut = more.hidden ? "" : `, of which the list shows ${digits(count - found.length)}`;
