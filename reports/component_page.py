@@ -30,8 +30,8 @@ def component_files(
 
     It holds all of its releases, or as many as fit: of the others it leads to lists, which follow.
     """
-    mine = query({"component": key_of(story.component_id), "project": key_of(story.project_id)})
-    # A week's page opens this component's releases.
+    # A week's page opens this component's releases that were tried in it, which may have begun in another.
+    mine = query({"component": key_of(story.component_id), "project": key_of(story.project_id), "is": "tried"})
     week_pages = {week: f"{page}#releases&{mine}" for week, page in pages.items()}
     rates = story.rates.drop(columns=["project_id", "component_id", "component"])[::-1]
     shown = story.releases.head(SHOWN_RELEASES)

@@ -228,7 +228,7 @@ def test_a_components_page_has_its_rate_rollbacks_releases_and_messages(sqlite_a
     _, _, _, pages = written(sqlite_archive_file)
 
     name = f"components/{file_name('p', 'api')}"
-    assert "../weeks/weekly-2026-W47.html#releases&component=api&project=p" in Page(pages[name]).links
+    assert "../weeks/weekly-2026-W47.html#releases&component=api&project=p&is=tried" in Page(pages[name]).links
     told = Page(pages[name]).text
     assert "Component api of project p. team: (unlabelled), environment: (unlabelled), tier: (unlabelled)." in told
     assert "2026-W47: 1 of 1 failed, 100.0 % (20.7\N{EN DASH}100.0 %), too few to say" in told
