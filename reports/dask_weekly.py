@@ -23,6 +23,7 @@ from reports.distributed import DaskFrames
 from reports.frames import books_of
 from reports.night_frames import load_night_runs
 from reports.page import lists_of
+from reports.release_lists import weeks_told
 from reports.spread import known
 from reports.weekly import WeeklyReport, weekly_report, weekly_window
 from reports.window import Window
@@ -109,13 +110,12 @@ def _lists(window: Window, parts: Sequence[Any], kept: Frames, sizes: dict[str, 
     """Write the lists of the weeks whose releases are too many to be brought home with the report's: as many as fit,
     again and again.
     """
-    sizes = {week: count for week, count in sizes.items() if count}
     while sizes:
         weeks = [*sizes][-weeks_behind([*sizes.values()]) :]
         frames = DaskFrames(parts, kept)
         failures = cast("pd.DataFrame", frames.failures)
         (behind,) = known(frames, releases_behind(cast("Frames", frames), failures, window, weeks=weeks))
-        yield from lists_of(window.weeks[-1], behind, weeks)
+        yield from lists_of(window.weeks[-1], behind, [week for week in weeks if week in weeks_told(behind)])
         for week in weeks:
             del sizes[week]
 

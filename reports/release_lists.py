@@ -61,8 +61,9 @@ def named(page: str, lists: Iterable[tuple[str, str]]) -> Iterator[tuple[str, st
 
 
 def weeks_told(releases: pd.DataFrame) -> list[str]:
-    """Name the weeks that have releases, which are those of which there can be a list."""
-    return sorted(set(releases["week"]) - {""})
+    """Name the weeks in which releases began or stand in a count, which are those of which there can be a list."""
+    also = {told.split("=")[0] for one in releases["also"].unique() for told in one.split()}
+    return sorted((also | set(releases["week"])) - {""})
 
 
 def release_lists(

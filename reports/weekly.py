@@ -195,7 +195,7 @@ def _headline(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         "is_young": early["provisional"],
         **{name: undone[name] for name in ("recovery_p50_seconds", "provisional")},
         **{name: timing[name] for name in ("batches", "p50_seconds", "p90_seconds")},
-        "projects": len(tables["coverage-by-project"]),
+        "projects": int((tables["coverage-by-project"]["nights_planned"] > 0).sum()),
         **{name: now[name] for name in ("nights_planned", "nights_done", "coverage")},
     }
 

@@ -104,11 +104,14 @@ const apply = async (goes) => {
   more.onclick = showMore;
   showMore();
   tellMissing(lacking, filter);
-  // A figure leads to the list itself, past the chart of this week's releases.
-  const target = goes && anchor && (anchor === "releases" && active.length ? list.parentElement : document.getElementById(anchor));
-  // Not under the filter, which stays on a wide screen, as high as what it has to say.
-  if (getComputedStyle(bar).position === "sticky") root.style.scrollPaddingTop = `${bar.offsetHeight + 16}px`;
-  if (target) { target.scrollIntoView(); target.focus({ preventScroll: true }); }
+  // What is missing is told where the list is seen: in the filter if that stays above it, on a wide screen, else before it.
+  const region = list.parentElement, stays = getComputedStyle(bar).position === "sticky";
+  if (stays) bar.append(missing); else region.before(missing);
+  if (stays) root.style.scrollPaddingTop = `${bar.offsetHeight + 16}px`;
+  // A figure leads to the list itself, past the chart of this week's releases, or to the filter where that is beside it.
+  const head = stays ? region : bar.nextElementSibling === missing ? bar : missing.hidden ? region : missing;
+  const isList = anchor === "releases" && active.length, target = isList ? region : document.getElementById(anchor);
+  if (goes && anchor && target) { (isList ? head : target).scrollIntoView(); target.focus({ preventScroll: true }); }
   root.dataset.shows = location.hash; // the browser tells of a new address a moment after it stands
 };
 const change = (values, anchor = "") => {
