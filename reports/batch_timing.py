@@ -7,7 +7,8 @@ import pandas as pd
 
 from reports.columns import Frames
 from reports.groups import Selection, matching, summarise, with_coverage
-from reports.releases import BATCH, PLACE, batch_passes
+from reports.passes import batch_passes
+from reports.releases import BATCH, PLACE
 from reports.spread import EVERYTHING, at_last, by_plan, grouped, names_of
 from reports.statistics import theil_sen
 

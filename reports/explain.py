@@ -10,7 +10,8 @@ from reports.columns import ALL_LABELS, Frames, spelt
 from reports.delivery import is_change_failure, is_rework
 from reports.errors import UsageError
 from reports.groups import Selection, matching
-from reports.releases import BATCH, PLACE, PLAN, batch_places, releases_and_rollbacks, with_inferred_starts
+from reports.passes import batch_places
+from reports.releases import BATCH, PLACE, PLAN, releases_and_rollbacks, with_inferred_starts
 
 Table = Literal["failure-rates", "rollbacks", "batch-timing", "delivery"]
 Unit = Literal["attempt", "release"]

@@ -1,20 +1,15 @@
-"""Attempts and rollbacks put together: component releases, and the first pass of each batch."""
-
-from typing import TYPE_CHECKING, Any
+"""Attempts and rollbacks put together: component releases."""
 
 import numpy as np
 import pandas as pd
 
 from reports.columns import LABELS
 from reports.keeping import kept
-
-if TYPE_CHECKING:
-    from pandas.core.groupby.generic import SeriesGroupBy
+from reports.numbering import Integers, Numbers, numbered, where_found
 
 PLACE = ["project_id", "plan_id", "component_id", "batch"]
 BATCH = ["project_id", "plan_id", "batch"]
 PLAN = ["project_id", "plan_id"]
-_OVER = ("succeeded", "failed", "aborted")
 
 
 def with_inferred_starts(attempts: pd.DataFrame) -> pd.DataFrame:
@@ -69,37 +64,54 @@ def releases_and_rollbacks(
     return counted, held
 
 
-@kept
 def ranked_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
     """Return the attempts place by place and by rank; each with the number of its `release`, from 0 in this order.
 
     Adds `is_first` and `is_last`, of its place, and `is_start_inferred`.
     """
-    attempts = with_inferred_starts(attempts)
-    release = attempts.groupby(PLACE, dropna=False).ngroup().to_numpy()
-    order = np.lexsort((attempts["attempt"].to_numpy(), release))
-    ranked = attempts.iloc[order].assign(release=release[order])
-    is_other = np.diff(release[order]) != 0
-    edge = np.ones(min(len(ranked), 1), dtype="bool")
-    return ranked.assign(is_first=np.concatenate([edge, is_other]), is_last=np.concatenate([is_other, edge]))
+    order = attempt_order(attempts)
+    ranked = with_inferred_starts(attempts).iloc[order["row"]]
+    return ranked.assign(**{name: order[name].to_numpy() for name in ("release", "is_first", "is_last")})
+
+
+@kept
+def attempt_order(attempts: pd.DataFrame) -> pd.DataFrame:
+    """Return place by place and by rank which `row` of the attempts comes, and what `ranked_attempts` adds to it."""
+    (numbers,) = numbered(attempts)
+    row = np.lexsort((attempts["attempt"].to_numpy(), numbers.place))
+    is_other = np.diff(numbers.place[row]) != 0
+    edge = np.ones(min(len(row), 1), dtype="bool")
+    is_first = np.concatenate([edge, is_other])
+    release = np.cumsum(is_first) - 1
+    return pd.DataFrame(
+        {"row": row, "release": release, "is_first": is_first, "is_last": np.concatenate([is_other, edge])}, copy=False
+    )
 
 
 @kept
 def _releases(attempts: pd.DataFrame) -> pd.DataFrame:
     """Return the component releases without their rollbacks; releases are numbered, so the number is the index."""
-    ranked = ranked_attempts(attempts)
-    begun = ranked.loc[ranked["started_at"].notna(), ["release", "started_at", "is_start_inferred"]]
-    begun = begun[begun["release"] != begun["release"].shift()].set_index("release")
-    last = ranked.loc[ranked["is_last"], ["ended_at", "version", "outcome"]].reset_index(drop=True)
-    first = ranked.loc[ranked["is_first"], [*PLACE, "component", "creator", "action", *LABELS]].reset_index(drop=True)
-    return first.assign(
-        started_at=begun["started_at"],
-        is_start_inferred=begun["is_start_inferred"].reindex(first.index, fill_value=False),
-        ended_at=last["ended_at"],
-        version=last["version"],
-        outcome=last["outcome"],
-        attempts=np.bincount(ranked["release"], minlength=len(first)),
+    order = attempt_order(attempts)
+    row, release = order["row"].to_numpy(), order["release"].to_numpy()
+    first, last = row[order["is_first"]], row[order["is_last"]]
+    starts = with_inferred_starts(attempts)
+    begun = _first_begun(row, release, starts["started_at"], len(first))
+    releases = attempts[[*PLACE, "component", "creator", "action", *LABELS]].iloc[first].reset_index(drop=True)
+    return releases.assign(
+        started_at=starts["started_at"].array.take(begun, allow_fill=True),
+        is_start_inferred=np.append(starts["is_start_inferred"], False)[begun],
+        **{name: attempts[name].array.take(last) for name in ("ended_at", "version", "outcome")},
+        attempts=np.bincount(release, minlength=len(first)),
     )
+
+
+def _first_begun(row: Integers, release: Integers, started_at: "pd.Series[pd.Timestamp]", releases: int) -> Integers:
+    """Return for each release which row is its first attempt with a start; -1 without one."""
+    is_begun = started_at.notna().to_numpy()[row]
+    begun = np.full(releases, -1)
+    # Of several rows for one release the last is kept: so they are written backwards.
+    begun[release[is_begun][::-1]] = row[is_begun][::-1]
+    return begun
 
 
 @kept
@@ -110,41 +122,58 @@ def _rollbacks_of(attempts: pd.DataFrame, rollbacks: pd.DataFrame) -> pd.DataFra
     moved since. Without one it belongs to the release of its place; without that too, to the component's
     latest release in the plan. It is left out only if the component has no release there at all.
     """
-    # Most plans have none: those that do are all that is looked at.
-    ranked, releases = (
-        rows[rows["plan_id"].isin(rollbacks["plan_id"].unique())]
-        for rows in (ranked_attempts(attempts), _releases(attempts))
-    )
-    places = releases[PLACE].rename_axis("release").reset_index()
-    jobs = ranked.loc[ranked["job_id"].notna(), [*PLAN, "component_id", "job_id", "release", "ended_at"]]
-    jobs = jobs.drop_duplicates([*PLAN, "component_id", "job_id"], keep="last")
-    jobs = jobs.rename(columns={"release": "job_release", "ended_at": "undone_ended_at"})
-    held = rollbacks.merge(places, on=PLACE, how="left").merge(jobs, on=[*PLAN, "component_id", "job_id"], how="left")
-    held["release"] = held["job_release"].fillna(held["release"])
-    held["release"] = held["release"].fillna(_latest_releases(releases, held[held["release"].isna()]))
+    own, theirs = numbered(attempts, rollbacks)
+    order = attempt_order(attempts)
+    first = order["row"].to_numpy()[order["is_first"]]
+    held = rollbacks.assign(release=where_found(theirs.place, own.place[first]), in_plan=theirs.component)
+    held = held.merge(_jobs(attempts, order, own, theirs), on=["in_plan", "job_id"], how="left")
+    held["release"] = held["job_release"].fillna(held["release"].where(held["release"] >= 0))
+    held["release"] = held["release"].fillna(_latest_releases(attempts, own.component[first], held))
+    held = held.drop(columns=["in_plan", "job_release"])
     held = held[held["release"].notna()].astype({"release": "int64"}).reset_index(drop=True)
-    # Without a job of its own, a rollback undid the latest attempt that had started before it.
-    jobless = held.loc[held["job_id"].isna(), ["release", "started_at"]].reset_index()
-    pairs = jobless.merge(
-        ranked[["release", "attempt", "started_at", "ended_at"]], on="release", suffixes=("_rollback", "")
-    )
-    pairs = pairs[pairs["started_at"] < pairs["started_at_rollback"]].sort_values(["index", "started_at", "attempt"])
-    undone = pairs.drop_duplicates("index", keep="last").set_index("index")["ended_at"]
-    held["undone_ended_at"] = held["undone_ended_at"].fillna(undone.reindex(held.index))
+    held["undone_ended_at"] = held["undone_ended_at"].fillna(_undone_ended_at(attempts, held))
     return held
 
 
-def _latest_releases(releases: pd.DataFrame, rollbacks: pd.DataFrame) -> "pd.Series[int]":
+def _jobs(attempts: pd.DataFrame, order: pd.DataFrame, own: Numbers, rolled_back: Numbers) -> pd.DataFrame:
+    """Return the jobs that may have been rolled back, each in the last place and rank that it has."""
+    may_be = attempts["job_id"].notna().to_numpy() & np.isin(own.plan, rolled_back.plan)
+    order = order[may_be[order["row"]]]
+    row = order["row"].to_numpy()
+    jobs = pd.DataFrame(
+        {
+            "in_plan": own.component[row],
+            "job_id": attempts["job_id"].array.take(row),
+            "job_release": order["release"].to_numpy(),
+            "undone_ended_at": attempts["ended_at"].array.take(row),
+        }
+    )
+    return jobs.drop_duplicates(["in_plan", "job_id"], keep="last")
+
+
+def _undone_ended_at(attempts: pd.DataFrame, held: pd.DataFrame) -> "pd.Series[pd.Timestamp]":
+    """Return the end of the latest attempt that had started before it, for each rollback without a job of its own."""
+    jobless = held.loc[held["job_id"].isna(), ["release", "started_at"]].reset_index()
+    order = attempt_order(attempts)
+    order = order[order["release"].isin(jobless["release"])]
+    ranked = with_inferred_starts(attempts.iloc[order["row"]])[["attempt", "started_at", "ended_at"]]
+    ranked = ranked.assign(release=order["release"].to_numpy())
+    pairs = jobless.merge(ranked, on="release", suffixes=("_rollback", ""))
+    pairs = pairs[pairs["started_at"] < pairs["started_at_rollback"]].sort_values(["index", "started_at", "attempt"])
+    return pairs.drop_duplicates("index", keep="last").set_index("index")["ended_at"].reindex(held.index)
+
+
+def _latest_releases(attempts: pd.DataFrame, in_plan: Integers, held: pd.DataFrame) -> "pd.Series[int]":
     """Return by a rollback's index its component's latest release in the plan that started before it.
 
+    Of the rollbacks that have no release. `in_plan` is each release's component.
     The latest at all, if none did or the rollback has no start. A release without a start is the earliest;
     of two that started together the one in the higher batch is the later, and no batch is higher than any.
     """
-    component = [*PLAN, "component_id"]
-    candidates = releases[[*component, "started_at"]].rename_axis("release").reset_index()
-    pairs = (
-        rollbacks[[*component, "started_at"]].reset_index().merge(candidates, on=component, suffixes=("_rollback", ""))
-    )
+    rollbacks = held.loc[held["release"].isna(), ["in_plan", "started_at"]].reset_index()
+    candidates = _releases(attempts)[["started_at"]].assign(in_plan=in_plan).rename_axis("release")
+    candidates = candidates[candidates["in_plan"].isin(rollbacks["in_plan"])].reset_index()
+    pairs = rollbacks.merge(candidates, on="in_plan", suffixes=("_rollback", ""))
     pairs["is_before"] = pairs["started_at"] < pairs["started_at_rollback"]
     # Releases are numbered in the order of their places.
     pairs = pairs.sort_values(["index", "is_before", "started_at", "release"], na_position="first")
@@ -168,75 +197,3 @@ def _recovery_seconds(held: pd.DataFrame) -> "pd.Series[float]":
 def seconds_between(start: "pd.Series[pd.Timestamp]", end: "pd.Series[pd.Timestamp]") -> "pd.Series[float]":
     """Subtract instants in whole milliseconds; NaN where either is missing."""
     return (end - start) / pd.Timedelta(milliseconds=1) / 1000
-
-
-def first_attempts(attempts: pd.DataFrame) -> pd.DataFrame:
-    """Return the first attempt of each place, as it came."""
-    ranked = ranked_attempts(attempts)
-    return attempts.loc[ranked.index[ranked["is_first"]]]
-
-
-@kept
-def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per plan and batch that had components: its first pass.
-
-    Columns: project_id, plan_id, batch, components, failed, started_at, ended_at, duration_seconds,
-    is_finished, gap_seconds, the plan's creator and action, and the labels that all of its components' first
-    attempts share: a batch of several teams is no team's.
-
-    A batch starts with the earliest start of its components' first attempts. A component was there at that
-    start unless it was gone by then, or was still missing from the first body of the plan seen after it: a
-    nightly reader sees most components only after their batch ran, and so takes the first look as the truth.
-    A body shows the whole plan, so whatever was first seen in any of its batches tells of a look at this one.
-    It is finished once each of them has a first attempt that is over (succeeded, failed or aborted) with
-    possible times. The gap runs from the end of the nearest lower batch; NaN if that one isn't finished.
-    """
-    places = batch_places(attempts, components)
-    outcome, ended_at = places["outcome"], places["ended_at"]
-    is_over = outcome.isin(_OVER) & places["duration_seconds"].notna() & ended_at.notna()
-    codes = {label: places[label].cat.codes for label in LABELS}
-    there = places.assign(is_over=is_over, failed=outcome == "failed", **codes)[places["is_there"]]
-    grouped = there.groupby(BATCH, dropna=False)
-    passes = pd.DataFrame(
-        {
-            "components": grouped.size(),
-            "failed": grouped["failed"].sum(),
-            "is_finished": grouped["is_over"].all(),
-            "started_at": grouped["started_at"].min(),
-            "ended_at": grouped["ended_at"].max(),
-            **{label: _shared(grouped[label], places[label].cat.categories) for label in LABELS},
-        }
-    ).reset_index()
-    passes = passes.sort_values(BATCH, na_position="last", ignore_index=True)
-    passes["duration_seconds"] = seconds_between(passes["started_at"], passes["ended_at"])
-    lower = passes.groupby(PLAN)[["ended_at", "is_finished"]].shift(1)
-    has_lower = lower["is_finished"].fillna(value=False).astype(bool) & passes["batch"].notna()
-    passes["gap_seconds"] = seconds_between(lower["ended_at"], passes["started_at"]).where(has_lower)
-    return passes.merge(attempts[[*PLAN, "creator", "action"]].drop_duplicates(PLAN), on=PLAN, how="left")
-
-
-def _shared(codes: "SeriesGroupBy[Any, Any]", labels: "pd.Index[str]") -> "pd.Series[str]":
-    """Return for each batch the label that all of its places have; missing where there is no such one."""
-    lowest = codes.min()
-    # A missing label has the code -1, and is no label that is shared.
-    shared = lowest.where(lowest == codes.max(), -1)
-    return pd.Series(pd.Categorical.from_codes(shared, labels), index=shared.index)
-
-
-def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
-    """Return every component's place with its first attempt, and `is_there`: if it was at its batch's start."""
-    first = first_attempts(attempts)[
-        [*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds", *LABELS]
-    ]
-    places = components[[*PLACE, "first_seen_at", "gone_at"]].merge(first, on=PLACE, how="outer")
-    by_batch = places.groupby(BATCH, dropna=False)["started_at"]
-    places["batch_started_at"] = by_batch.transform("min")
-    starts = by_batch.min().rename("batch_started_at").reset_index()
-    sightings = pd.concat([attempts[[*PLAN, "first_seen_at"]], components[[*PLAN, "first_seen_at"]]])
-    sightings = sightings.drop_duplicates().merge(starts, on=PLAN)
-    sightings = sightings[sightings["first_seen_at"] >= sightings["batch_started_at"]]
-    looks = sightings.groupby(BATCH, dropna=False)["first_seen_at"].min().rename("first_look_at").reset_index()
-    places = places.merge(looks, on=BATCH, how="left")
-    is_gone = places["gone_at"].notna() & ~(places["gone_at"] > places["batch_started_at"])
-    is_later = places["first_seen_at"] > places["first_look_at"]
-    return places.assign(is_there=~is_gone & ~is_later)

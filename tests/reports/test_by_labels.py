@@ -26,8 +26,9 @@ from reports.explain import TABLES, explain
 from reports.failure_rates import failure_rates
 from reports.frames import frames_of, load_frames
 from reports.groups import Selection, parse_where
+from reports.passes import batch_passes
 from reports.reading import reading
-from reports.releases import batch_passes, component_releases
+from reports.releases import component_releases
 from reports.rollbacks import rollback_rates
 from reports.tables import records
 from reports.window import Window

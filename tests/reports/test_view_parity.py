@@ -19,8 +19,9 @@ from reports.failure_rates import failure_rates
 from reports.failures import failure_templates
 from reports.groups import Selection
 from reports.messages import load_failures
+from reports.passes import batch_passes
 from reports.reading import reading
-from reports.releases import batch_passes, component_releases
+from reports.releases import component_releases
 from reports.rollbacks import rollback_rates
 from reports.tables import plain, records
 from reports.window import Window
