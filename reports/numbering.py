@@ -17,10 +17,24 @@ class Numbers:
     and a thousand batches, the last place has the number 10^18.
     """
 
-    plan: Integers
-    component: Integers
-    batch: Integers
     place: Integers
+    components: int
+    batches: int
+
+    @property
+    def component(self) -> Integers:
+        """A plan's component, wherever in the plan."""
+        return self.place // self.batches
+
+    @property
+    def plan(self) -> Integers:
+        """A plan."""
+        return self.place // (self.components * self.batches)
+
+    @property
+    def batch(self) -> Integers:
+        """A plan's batch."""
+        return self.plan * self.batches + self.place % self.batches
 
 
 def numbered(*frames: pd.DataFrame) -> list[Numbers]:
@@ -35,17 +49,23 @@ def numbered(*frames: pd.DataFrame) -> list[Numbers]:
 
 
 def _numbers(frame: pd.DataFrame, batches: Integers) -> Numbers:
-    plans, components = (len(frame[name].cat.categories) for name in ("plan_id", "component_id"))
-    plan = _codes(frame["project_id"]) * plans + _codes(frame["plan_id"])
-    component = plan * components + _codes(frame["component_id"])
-    batch = np.searchsorted(batches, frame["batch"].to_numpy(dtype="int64", na_value=0)).astype("int64")
+    components, count = len(frame["component_id"].cat.categories), len(batches) + 1
+    batch = np.searchsorted(batches, frame["batch"].to_numpy(dtype="int64", na_value=0))
     batch[frame["batch"].isna().to_numpy()] = len(batches)
-    count = len(batches) + 1
-    return Numbers(plan, component, batch=plan * count + batch, place=component * count + batch)
+    place = plan_numbers(frame)
+    place *= components
+    place += frame["component_id"].cat.codes.to_numpy()
+    place *= count
+    place += batch
+    return Numbers(place, max(components, 1), count)
 
 
-def _codes(words: "pd.Series[str]") -> Integers:
-    return words.cat.codes.to_numpy().astype("int64")
+def plan_numbers(frame: pd.DataFrame) -> Integers:
+    """Return the number of each row's plan."""
+    plan: Integers = frame["project_id"].cat.codes.to_numpy().astype("int64")
+    plan *= len(frame["plan_id"].cat.categories)
+    plan += frame["plan_id"].cat.codes.to_numpy()
+    return plan
 
 
 def where_found(numbers: Integers, ordered: Integers) -> Integers:

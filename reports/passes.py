@@ -7,7 +7,7 @@ import pandas as pd
 
 from reports.columns import LABELS
 from reports.keeping import kept
-from reports.numbering import Integers, numbered, where_found
+from reports.numbering import Integers, numbered, plan_numbers, where_found
 from reports.releases import BATCH, PLACE, attempt_order, seconds_between
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     possible times. The gap runs from the end of the nearest lower batch; NaN if that one isn't finished.
     """
     places = batch_places(attempts, components)
-    places = places[places["is_there"]]
+    places = places if places["is_there"].all() else places[places["is_there"]]
     is_over = places["outcome"].isin(_OVER) & places["duration_seconds"].notna() & places["ended_at"].notna()
     codes = {label: places[label].cat.codes for label in LABELS}
     told = places[["started_at", "ended_at"]].assign(is_over=is_over, failed=places["outcome"] == "failed", **codes)
     grouped = told.groupby(places["in_batch"])
-    passes = places[[*BATCH, "in_batch", "in_plan"]].drop_duplicates("in_batch").set_index("in_batch").sort_index()
+    passes = places[[*BATCH, "in_batch"]].drop_duplicates("in_batch").set_index("in_batch").sort_index()
     passes = passes.assign(
         components=grouped.size(),
         failed=grouped["failed"].sum(),
@@ -47,11 +47,16 @@ def batch_passes(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
         **{label: _shared(grouped[label], places[label].cat.categories) for label in LABELS},
     ).reset_index(drop=True)
     passes["duration_seconds"] = seconds_between(passes["started_at"], passes["ended_at"])
+    plan = plan_numbers(passes)
     # Batches come plan by plan, a missing one last.
-    has_lower = passes["in_plan"].eq(passes["in_plan"].shift()) & passes["is_finished"].shift(fill_value=False)
-    gaps = seconds_between(passes["ended_at"].shift(), passes["started_at"])
-    passes["gap_seconds"] = gaps.where(has_lower & passes["batch"].notna())
-    return _of_plans(passes, attempts)
+    is_same = np.diff(plan, prepend=-1) == 0
+    has_lower = is_same & passes["is_finished"].shift(fill_value=False) & passes["batch"].notna()
+    passes["gap_seconds"] = seconds_between(passes["ended_at"].shift(), passes["started_at"]).where(has_lower)
+    # A plan without an attempt tells neither.
+    row = attempt_order(attempts)["row"].to_numpy()
+    row = np.append(row, -1)[where_found(plan, plan_numbers(attempts)[row])]
+    told_of_plan = {name: attempts[name].array.take(row, allow_fill=True) for name in ("creator", "action")}
+    return passes.assign(**told_of_plan)
 
 
 def _shared(codes: "SeriesGroupBy[Any, Any]", labels: "pd.Index[str]") -> "pd.Series[str]":
@@ -62,25 +67,15 @@ def _shared(codes: "SeriesGroupBy[Any, Any]", labels: "pd.Index[str]") -> "pd.Se
     return pd.Series(pd.Categorical.from_codes(shared, labels), index=shared.index)
 
 
-def _of_plans(passes: pd.DataFrame, attempts: pd.DataFrame) -> pd.DataFrame:
-    """Add the plan's creator and action; missing where it has no attempt."""
-    (numbers,) = numbered(attempts)
-    row = attempt_order(attempts)["row"].to_numpy()
-    found = where_found(passes["in_plan"].to_numpy(), numbers.plan[row])
-    row = np.append(row, -1)[found]
-    told = {name: attempts[name].array.take(row, allow_fill=True) for name in ("creator", "action")}
-    return passes.drop(columns="in_plan").assign(**told)
-
-
 def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFrame:
-    """Return every component's place with its first attempt, and `is_there`: if it was at its batch's start.
+    """Return every component's place with its first attempt, the number of its batch, from 0, as `in_batch`.
 
-    `in_plan` and `in_batch` are numbers of its plan and batch, these in order from 0.
+    And `is_there`: if it was at its batch's start.
     """
     own, theirs = numbered(attempts, components)
     order = attempt_order(attempts)
     first = order["row"].to_numpy()[order["is_first"]]
-    # A place with an attempt, then those without; of each the row that it has among the components, if it has one.
+    # The places with an attempt, then those without; of each the row that it has among the components, if it has one.
     release = where_found(theirs.place, own.place[first])
     untried = np.flatnonzero(release < 0)
     row = np.full(len(first) + len(untried), -1)
@@ -89,38 +84,32 @@ def batch_places(attempts: pd.DataFrame, components: pd.DataFrame) -> pd.DataFra
     places = attempts[[*PLACE, "attempt", "outcome", "started_at", "ended_at", "duration_seconds", *LABELS]].iloc[first]
     if len(untried):
         places = pd.concat([places, components[PLACE].iloc[untried]])
-    plan = np.concatenate([own.plan[first], theirs.plan[untried]])
     in_batch, batches = pd.factorize(np.concatenate([own.batch[first], theirs.batch[untried]]), sort=True)
     started_at = places["started_at"].groupby(in_batch).min().array
-    plans = np.empty(len(batches), dtype="int64")
-    plans[in_batch] = plan
-    looks = _first_looks(
-        plans,
-        started_at,
-        np.concatenate([own.plan, theirs.plan]),
-        pd.concat([attempts["first_seen_at"], components["first_seen_at"]]),
+    sights = pd.concat([_sights(own.plan, attempts), _sights(theirs.plan, components)])
+    looks = _first_looks(batches // own.batches, started_at, sights)
+    first_seen_at, gone_at = (
+        components[name].array.take(row, allow_fill=True) for name in ("first_seen_at", "gone_at")
     )
-    places = places.reset_index(drop=True).assign(
-        in_plan=plan,
-        in_batch=in_batch,
-        **{name: components[name].array.take(row, allow_fill=True) for name in ("first_seen_at", "gone_at")},
-        batch_started_at=started_at.take(in_batch),
-        first_look_at=looks.take(in_batch),
-    )
-    is_gone = places["gone_at"].notna() & ~(places["gone_at"] > places["batch_started_at"])
-    is_later = places["first_seen_at"] > places["first_look_at"]
-    return places.assign(is_there=~is_gone & ~is_later)
+    is_gone = ~gone_at.isna() & ~(gone_at > started_at.take(in_batch))
+    is_later = first_seen_at > looks.take(in_batch)
+    return places.reset_index(drop=True).assign(in_batch=in_batch, is_there=~is_gone & ~is_later)
 
 
-def _first_looks(plans: Integers, since: Any, of_plan: Integers, seen_at: "pd.Series[pd.Timestamp]") -> Any:
-    """Return for each plan and instant when the plan was first seen since; missing if it wasn't, or without an instant.
+def _sights(plan: Integers, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return of which `plan` something was first seen when, `seen_at`; of equal rows in a row one is enough."""
+    seen_at = rows["first_seen_at"].array
+    is_new = np.ones(len(rows), dtype="bool")
+    is_new[1:] = (plan[1:] != plan[:-1]) | np.asarray(seen_at[1:] != seen_at[:-1])
+    return pd.DataFrame({"plan": plan[is_new], "seen_at": seen_at[is_new]})
 
-    What was seen is told by `of_plan` and `seen_at`.
-    """
-    moment, instants = pd.factorize(seen_at, sort=True)
+
+def _first_looks(plans: Integers, since: Any, sights: pd.DataFrame) -> Any:
+    """Return for each plan and instant when the plan was first seen since; missing if it was not, or for no instant."""
+    moment, instants = pd.factorize(sights["seen_at"], sort=True)
     count = max(len(instants), 1)
     # A plan and a moment as one number: those seen, in order.
-    seen = np.sort(pd.unique(of_plan * count + moment))
+    seen = np.sort(pd.unique(sights["plan"].to_numpy() * count + moment))
     found = np.append(seen, -1)[np.searchsorted(seen, plans * count + instants.searchsorted(since))]
     is_seen = (found // count == plans) & ~since.isna()
     return instants.array.take(np.where(is_seen, found % count, -1), allow_fill=True)
