@@ -129,7 +129,7 @@ def _never_missing(column: Any, dtype: str) -> Any:
 
 
 def _typed(array: Any, dtype: str, *, is_sqlite: bool) -> Any:
-    """Give an Arrow array the dtype of a contract."""
+    """Give an Arrow array the dtype of a contract, in memory of its own: a view would keep all columns of its rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -141,12 +141,12 @@ def _typed(array: Any, dtype: str, *, is_sqlite: bool) -> Any:
         array = pc.if_else(pc.equal(array, _NO_TEXT), None, array)
     if dtype == INSTANT:
         instants = array.cast(pa.timestamp("ms", "UTC"), safe=False).cast(pa.timestamp("ms"))
-        return pd.Series(instants.to_numpy(zero_copy_only=False)).dt.tz_localize("UTC")
+        return pd.Series(instants.to_numpy(zero_copy_only=False).copy()).dt.tz_localize("UTC")
     if dtype == "Int64":
         numbers = array.cast(pa.int64())
         missing = numbers.is_null().to_numpy(zero_copy_only=False)
-        return pd.Series(pd.arrays.IntegerArray(numbers.fill_null(0).to_numpy(zero_copy_only=False), missing))
+        return pd.Series(pd.arrays.IntegerArray(numbers.fill_null(0).to_numpy().copy(), missing))
     if dtype == "float64":
         numbers = pd.Series(array.to_numpy(zero_copy_only=False))
         return numbers.where(numbers != _NO_NUMBER)
-    return array.to_pandas()
+    return (pa.concat_arrays([array, array[:0]]) if dtype == "str" else array).to_pandas().copy()

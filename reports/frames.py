@@ -14,8 +14,10 @@ from sqlalchemy import (
     case,
     func,
     select,
-    union,
+    union_all,
 )
+from sqlalchemy.sql.elements import UnaryExpression
+from sqlalchemy.sql.operators import custom_op
 
 from archiver import schema
 from reports.columns import (
@@ -40,6 +42,9 @@ from reports.reading import Reading, reading
 from reports.window import Window
 
 _attempts, _plans = schema.job_attempts, schema.plans
+
+_NEARLY_ALL = 0.8  # of the plans
+_WIDE = 0.25  # of the archive's time
 
 
 def load_frames(
@@ -74,21 +79,22 @@ def frames_of(
     rollback may have undone, and all where rows are to be proven.
     """
     plans = archive.facts(_select_touched(window, archive), _plans.c.plan_key, PLANS)
+    among = _few_of_all(archive, plans)
     left_out = set() if groups is None else {*GROUPED} - {*groups}
     contract = {name: dtype for name, dtype in attempt_columns.items() if name not in left_out}
-    attempts = _load(archive, schema.job_attempts, contract, plans)
+    attempts = _load(archive, schema.job_attempts, contract, plans, among)
     if "component" in contract:
         attempts = _beside(attempts, load_names(archive), ["project_id", "component_id"])
     if {*ALL_LABELS} & {*contract}:
         # An attempt stays in the place it was first seen in, and has that place's labels.
         places = [name for name in PLACE_LABELS if name not in ALL_LABELS]
-        attempts = _beside(attempts, load_labels(archive, plans["plan_key"].cat.categories), places)
+        attempts = _beside(attempts, load_labels(archive, among), places)
     missing = {name: nothing(len(attempts)) for name in left_out if name in attempt_columns}
     return replace(
         books_of(archive),
         attempts=conform(attempts.assign(**missing), attempt_columns),
-        rollbacks=conform(_load(archive, schema.rollbacks, rollback_columns, plans), rollback_columns),
-        components=conform(_load(archive, schema.components, COMPONENTS, plans), COMPONENTS),
+        rollbacks=conform(_load(archive, schema.rollbacks, rollback_columns, plans, among), rollback_columns),
+        components=conform(_load(archive, schema.components, COMPONENTS, plans, among), COMPONENTS),
     )
 
 
@@ -122,10 +128,12 @@ def _load_looks(archive: Reading) -> dict[str, datetime]:
 def _select_touched(window: Window, archive: Reading) -> Select[Any]:
     """Select the plans with an attempt that started, or failed without a start, in the window."""
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
+    started_at: ColumnElement[Any] = _attempts.c.started_at
+    if _is_wide(window, archive):
+        # A sign before it keeps SQLite from its index, by which it would go from row to row all over the table.
+        started_at = UnaryExpression(started_at, operator=custom_op("+"), type_=started_at.type)
     begun = select(_attempts.c.plan_key).where(
-        _attempts.c.started_at >= window.starts_at,
-        _attempts.c.started_at < window.ends_at,
-        archive.of_projects(_attempts),
+        started_at >= window.starts_at, started_at < window.ends_at, archive.of_projects(_attempts)
     )
     failed = (
         select(_attempts.c.plan_key)
@@ -138,10 +146,28 @@ def _select_touched(window: Window, archive: Reading) -> Select[Any]:
             archive.of_projects(_attempts),
         )
     )
-    return select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(union(begun, failed)))
+    return select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(union_all(begun, failed)))
 
 
-def _load(archive: Reading, table: Table, contract: Contract, plans: pd.DataFrame) -> pd.DataFrame:
+def _is_wide(window: Window, archive: Reading) -> bool:
+    """Whether the window holds so much of an SQLite archive that its attempts are read faster one after the other."""
+    if archive.stored.dialect.name != "sqlite" or archive.projects is not None:
+        return False
+    ends = (archive.stored.scalar(select(end(_attempts.c.started_at))) for end in (func.min, func.max))
+    first, last = (end or window.ends_at for end in ends)
+    shared = min(window.ends_at, last) - max(window.starts_at, first)
+    return shared > (last - first) * _WIDE
+
+
+def _few_of_all(archive: Reading, plans: pd.DataFrame) -> Collection[str] | None:
+    """Return the keys of plans; None for nearly all of them: to ask for each takes longer than to drop the others."""
+    known = archive.stored.scalar(select(func.count()).select_from(_plans)) or 0
+    return None if len(plans) > _NEARLY_ALL * known else plans["plan_key"].cat.categories
+
+
+def _load(
+    archive: Reading, table: Table, contract: Contract, plans: pd.DataFrame, among: Collection[str] | None
+) -> pd.DataFrame:
     """Read the facts of some plans, with what the contract asks for of the plans themselves."""
     stored = {"plan_key": WORDS} | {name: dtype for name, dtype in contract.items() if name in table.c}
     told = [name for name in contract if name in PLANS]
@@ -149,13 +175,15 @@ def _load(archive: Reading, table: Table, contract: Contract, plans: pd.DataFram
     if table is _attempts and not {*PROOF} <= {*contract}:
         is_undone = _attempts.c.job_id.in_(select(schema.rollbacks.c.job_id))
         columns["job_id"] = case((is_undone, _attempts.c.job_id)).label("job_id")
-    keys = plans["plan_key"].cat.categories
     facts = archive.facts(
-        select(*columns.values()), table.c.plan_key, {name: stored[name] for name in columns}, among=keys
+        select(*columns.values()), table.c.plan_key, {name: stored[name] for name in columns}, among=among
     )
     # Each word of the facts is a plan's key: where it is told is looked up once a plan.
     place = pd.Index(plans["plan_key"]).get_indexer(facts["plan_key"].cat.categories)
-    beside = plans[told].take(place[facts["plan_key"].cat.codes])
+    place = place[facts["plan_key"].cat.codes]
+    if among is None and (place < 0).any():
+        facts, place = facts[place >= 0].reset_index(drop=True), place[place >= 0]
+    beside = plans[told].take(place)
     return facts.drop(columns="plan_key").assign(**{name: beside[name].array for name in told})
 
 
