@@ -3,6 +3,7 @@
 import importlib.util
 import io
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ _WORDS = {
 }
 _WHOLE = {"week", "nights", "counts in", "check", "outcome", "started (UTC)"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 _MARKDOWN_SPECIAL = "\\`*_[]<>|~#"
 
 
@@ -73,8 +75,9 @@ def render_json(table: pd.DataFrame) -> str:
 
 def render_csv(table: pd.DataFrame) -> str:
     """Write CSV; a text cell that a spreadsheet would run as a formula gets a ' before it."""
-    lines = [list(table.columns), *([_csv_cell(value) for value in row.values()] for row in records(table))]
-    return "".join(f"{','.join(map(_quoted, line))}\n" for line in lines)
+    columns = [[_quoted(_csv_cell(value)) for value in plain_cells(table[name])] for name in table.columns]
+    lines = [[_quoted(name) for name in table.columns], *zip(*columns, strict=True)]
+    return "".join(f"{','.join(line)}\n" for line in lines)
 
 
 def _csv_cell(value: Any) -> str:
@@ -89,7 +92,7 @@ def _csv_cell(value: Any) -> str:
 
 def _quoted(cell: str) -> str:
     # Python's own writer leaves a lone carriage return bare when lines end with a line feed.
-    return '"' + cell.replace('"', '""') + '"' if any(char in cell for char in ',"\r\n') else cell
+    return '"' + cell.replace('"', '""') + '"' if _NEEDS_QUOTES.search(cell) else cell
 
 
 def render_parquet(table: pd.DataFrame) -> bytes:
