@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pandas as pd
 from sqlalchemy import ColumnElement, Select, Subquery, and_, case, exists, func, select, union_all
@@ -21,13 +22,21 @@ _NAMES = {
 }
 
 _attempts = schema.job_attempts
+_loaded: WeakKeyDictionary[Reading, pd.DataFrame] = WeakKeyDictionary()
 
 
 def load_names(archive: Reading) -> pd.DataFrame:
     """Load the latest name of each component: the one it has in the plan where it started last.
 
     The latest look would not do: a plan of last week that is fetched again tonight still shows its old name.
+    Of one state of the archive they are read once.
     """
+    if archive not in _loaded:
+        _loaded[archive] = _latest_names(archive)
+    return _loaded[archive]
+
+
+def _latest_names(archive: Reading) -> pd.DataFrame:
     names = archive.first_ranked(lambda is_known: _ranked_names(archive, is_known), _NAMES)
     # Of a component that is both stored and remembered, the same order decides.
     ascending = [True, True, False, False, False, True]

@@ -28,7 +28,7 @@ _ROWS_AT_ONCE = 10_000
 KnownPlans = Callable[[ColumnElement[Any]], ColumnElement[bool]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Reading:
     """One state of the archive: the stored facts and, as of an instant, those that were other than they are stored.
 
