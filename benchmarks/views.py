@@ -8,19 +8,21 @@ import sys
 import time
 from datetime import UTC, date, datetime, timedelta
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, literal, select, text
 
 from archiver.database import open_writer
 from archiver.failures import write_all_failures
 from archiver.ledger import write_weeks
 from archiver.migrate import upgrade
-from archiver.schema import components, job_attempts, nights, plans, rollbacks, runs, snapshots
+from archiver.schema import components, failures, job_attempts, nights, plans, rollbacks, runs, snapshots
 
 SCHEMA = "release_archive"
 WEEKS = 52
 FIRST = datetime(2025, 11, 24, tzinfo=UTC)
 NOW = FIRST + timedelta(weeks=WEEKS)
 COMPONENTS, BATCHES, PLACES = 400, 3, 15
+MADE = 100_000  # attempts that are made one by one; more are copies of these, in plans of their own
+COPIED = (plans, components, job_attempts, rollbacks, failures)
 OUTCOMES = ("succeeded",) * 18 + ("failed", "aborted")
 MESSAGES = [f"{what} {how}" for what in ("pull", "probe", "mount", "quota", "hook") for how in ("timed out", "refused")]
 WEEK = "WHERE time_zone = 'UTC' AND week = '2026-W30'"
@@ -99,7 +101,7 @@ def fill(engine, attempt_count):
             insert(snapshots), [body | times | {"content_sha256": "", "canonical_sha256": "", "run_id": "run-p1"}]
         )
     written = number = 0
-    while written < attempt_count:
+    while written < min(attempt_count, MADE):
         batch = {}
         for _ in range(1000):
             for table, rows in rows_of(number, dice).items():
@@ -111,7 +113,41 @@ def fill(engine, attempt_count):
         written += len(batch[job_attempts])
     with engine.begin() as connection:
         write_all_failures(connection)
+    if written < attempt_count:
+        copy(engine, -(-attempt_count // written))
+    with engine.begin() as connection:
         connection.execute(text("ANALYZE"))
+
+
+def copy(engine, times):
+    """Let there be everything so many times, by the database alone; indexes are made again after."""
+    indexes = sorted({index for table in COPIED for index in table.indexes}, key=lambda index: index.name)
+    with engine.begin() as connection:
+        for index in indexes:
+            index.drop(connection)
+    for number in range(1, times):
+        with engine.begin() as connection:
+            for table in COPIED:
+                connection.execute(copied(table, number))
+    with engine.begin() as connection:
+        for index in indexes:
+            index.create(connection)
+
+
+def copied(table, number):
+    """Return the statement that copies what was made first, under other keys and ids."""
+    columns = {column.name: column for column in table.c}
+    for name in ("plan_key", table.primary_key.columns[0].name, "job_key"):
+        if name in columns:
+            columns[name] = literal(f"{number:08x}") + func.substr(table.c[name], 9)
+    for name in ("plan_id", "job_id", "rollback_job_id"):
+        if name in columns:
+            columns[name] = table.c[name] + f"-{number}"
+    is_first = table.primary_key.columns[0] < "00000001"
+    if table is failures:
+        columns["failure_key"] = table.c.kind + "/" + columns["job_key"]
+        is_first = table.c.plan_key < "00000001"
+    return insert(table).from_select(list(columns), select(*columns.values()).where(is_first))
 
 
 def main():
