@@ -46,6 +46,8 @@ COUNTS: Mapping[str, str] = {
     "flaky": "failed, then succeeded unchanged",
     "rerun": "tried again unchanged after a failure",
     "inferred": "of a start that is inferred",
+    "compared": "finished, and compared with weeks before",
+    "compared-failed": "failed, and compared with weeks before",
 }
 
 
@@ -98,7 +100,7 @@ def _flagged(
     told["flaky"] = again["is_flaky"].eq(other=True) & told["finished"]
     told["inferred"] = every["is_start_inferred"]
     told["rerun"] = again["reruns"].notna()
-    of_weeks = pd.concat([_tried(frames, window), _timed(frames, window, every)])
+    of_weeks = pd.concat([_tried(frames, window), _timed(frames, window, every), _compared(every, week)])
     own, also = _by_week(of_weeks, week)
     behind = every.assign(
         week=week.astype("str").fillna(""),
@@ -168,6 +170,16 @@ def _timed(frames: Frames, window: Window, every: pd.DataFrame) -> pd.DataFrame:
     week = every[BATCH].merge(passes, on=BATCH, how="left")["week"]
     codes = pd.DataFrame({"release": every.index, "week": week.cat.codes, "bits": _BIT["timed"]})
     return codes[week.notna()]
+
+
+def _compared(every: pd.DataFrame, week: "pd.Series[str]") -> pd.DataFrame:
+    """Say the same of finished releases as components are compared: in the week of their first one in the plan."""
+    finished = every[every["outcome"].isin(["succeeded", "failed"]) & week.notna()]
+    ordered = finished.sort_values("started_at", kind="stable")
+    component = ordered.groupby([*PLAN, "component_id"], observed=True, sort=False).ngroup().to_numpy(dtype="int64")
+    codes, first = week.cat.codes[ordered.index].to_numpy(), np.unique(component, return_index=True)[1]
+    bits = _BIT["compared"] + (ordered["outcome"] == "failed") * _BIT["compared-failed"]
+    return pd.DataFrame({"release": ordered.index, "week": codes[first][component], "bits": bits})
 
 
 def _by_week(of_weeks: pd.DataFrame, week: "pd.Series[str]") -> "tuple[pd.Series[int], pd.Series[str]]":

@@ -54,8 +54,8 @@ _SURVIVAL = {
 }
 _FLAKY = {"finished": "finished", "flaky": "flaky", "flaky_rate": "finished", "reruns": "rerun"}
 _FLAGGED = {
-    **dict.fromkeys(["finished", "failure_rate", "finished_before", "failure_rate_before"], "finished"),
-    **dict.fromkeys(["failed", "failed_before"], "failed"),
+    **dict.fromkeys(["finished", "failure_rate", "finished_before", "failure_rate_before"], "compared"),
+    **dict.fromkeys(["failed", "failed_before"], "compared-failed"),
 }
 
 # By table, the count in which a release stands that a figure counts, or that a rate or a quantile is over.

@@ -17,7 +17,7 @@ PACK = "<!-- pack -->\n"
 PACK_BYTES = 1_000
 
 # Counts in which most releases stand that simply succeeded; one that stands in any other tells something.
-_PLAIN = {"finished", "tried", "tried-finished", "timed", "at-risk", "surfaced"}
+_PLAIN = {"finished", "compared", "tried", "tried-finished", "timed", "at-risk", "surfaced"}
 TELLING = tuple(name for name in COUNTS if name not in _PLAIN)
 _TELLING_BITS = sum(2**place for place, name in enumerate(COUNTS) if name in TELLING)
 

@@ -197,7 +197,7 @@ def test_the_releases_of_the_weeks_before_travel_in_the_page():
     assert [name for place, name in enumerate(COUNTS) if bits >> place & 1] == [
         *("failed", "change-failure", "change-failure-7", "finished", "recovered"),
         *("tried", "tried-finished", "tried-failed"),
-        *("timed", "at-risk", "surfaced"),
+        *("timed", "at-risk", "surfaced", "compared", "compared-failed"),
     ]
 
 

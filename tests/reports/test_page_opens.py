@@ -248,6 +248,33 @@ def test_a_batch_that_went_on_after_midnight_opens_all_of_its_releases():
     assert [row["component_id"] for row in opened(report, asked)] == ["c0", "c1"]
 
 
+def test_a_component_that_is_compared_opens_the_plans_it_is_compared_by():
+    """A plan counts in the week of the component's first release there, also if a later batch of it failed."""
+    this_week = [
+        attempt("failed", "2026-11-17 10:00", plan_id=f"new{number}", component_id="svc") for number in range(12)
+    ]
+    before = [attempt(start="2026-11-03 10:00", plan_id=f"old{number}", component_id="svc") for number in range(60)]
+    later = [
+        attempt("failed", "2026-11-17 11:00", plan_id="old0", component_id="svc", batch=2),
+        attempt(start="2026-11-24 11:00", plan_id="new0", component_id="svc", batch=2),
+    ]
+    report = weekly_report(frames([*this_week, *before, *later]), MONDAY, UTC_ZONE, recheck_days=14)
+
+    columns = {"flagged-components": ("finished", "failed", "finished before", "failed before")}
+    told = {
+        name.split(": ")[0].split(", ")[1]: (number, opened(report, asked))
+        for name, number, asked in figures(report, columns)
+    }
+
+    assert {head: number for head, (number, _) in told.items()} == {
+        "finished": 12,
+        "failed": 12,
+        "finished before": 60,
+        "failed before": 1,
+    }
+    assert all(len({row["plan_id"] for row in rows}) == number for number, rows in told.values())
+
+
 def test_a_message_opens_its_release_however_old_that_is():
     again = attempt("failed", "2026-11-17 10:00", job_id="b", attempt=2)
     said = failure("no room", start="2026-11-17 10:00", job_id="b")
