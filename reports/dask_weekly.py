@@ -115,7 +115,8 @@ def _lists(window: Window, parts: Sequence[Any], kept: Frames, sizes: dict[str, 
         frames = DaskFrames(parts, kept)
         failures = cast("pd.DataFrame", frames.failures)
         (behind,) = known(frames, releases_behind(cast("Frames", frames), failures, window, weeks=weeks))
-        yield from lists_of(window.weeks[-1], behind, [week for week in weeks if week in weeks_told(behind)])
+        told = weeks_told(behind)
+        yield from lists_of(window.weeks[-1], behind, [week for week in weeks if week in told])
         for week in weeks:
             del sizes[week]
 

@@ -1,5 +1,6 @@
 """Where facts lie, as integers: equal where the columns are equal, in every frame, and in the order of these."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 Integers = npt.NDArray[np.int64]
+
+_MOST = np.iinfo("int64").max
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,19 @@ class Numbers:
 
 
 def numbered(*frames: pd.DataFrame) -> list[Numbers]:
-    """Number the rows of frames of facts. They have their words in common, as those of `Frames` do; else ValueError."""
+    """Number the rows of frames of facts. They have their words in common, as those of `Frames` do.
+
+    ValueError if they have not, or if there are more places than there are numbers.
+    """
     first = frames[0]
     for name in ("project_id", "plan_id", "component_id"):
         if not all(frame[name].cat.categories.equals(first[name].cat.categories) for frame in frames):
             raise ValueError(f"frames whose {name} have not the same words can't be numbered alike")
     known = [frame["batch"].dropna().drop_duplicates().to_numpy(dtype="int64") for frame in frames]
     batches = np.unique(np.concatenate(known))
+    words = (len(first[name].cat.categories) for name in ("project_id", "plan_id", "component_id"))
+    if math.prod(words) * (len(batches) + 1) > _MOST:  # it would wrap without a word
+        raise ValueError("more projects, plans, components and batches than can be numbered: ask for fewer weeks")
     return [_numbers(frame, batches) for frame in frames]
 
 

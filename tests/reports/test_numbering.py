@@ -28,6 +28,16 @@ def test_frames_that_have_not_the_same_words_are_not_numbered():
         numbered(frames(attempts=[attempt()]).attempts, frames(attempts=[attempt(component_id="web")]).attempts)
 
 
+def test_more_places_than_there_are_numbers_are_refused(monkeypatch):
+    monkeypatch.setattr("reports.numbering._MOST", 11)
+    several = frames(attempts=[attempt(plan_id=f"p{n}", component_id=f"c{n}", batch=n) for n in range(2)])
+    one = frames(attempts=[attempt()])
+
+    assert len(numbered(one.attempts)) == 1
+    with pytest.raises(ValueError, match="ask for fewer weeks"):
+        numbered(several.attempts)
+
+
 def test_a_number_is_found_where_it_first_stands():
     assert where_found(np.array([5, 1, 7, 9]), np.array([1, 5, 5, 7])).tolist() == [1, 0, 3, -1]
     assert where_found(np.array([5]), np.array([], dtype="int64")).tolist() == [-1]
