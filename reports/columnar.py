@@ -1,6 +1,7 @@
 """The archive read column by column through ADBC, where its driver is installed, in the same state as a connection."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -77,7 +78,7 @@ class Columnar:
                 cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": _ROWS_AT_ONCE})
             cursor.execute(statement, values)
             # One without rows has columns of any type.
-            for batch in filter(len, cursor.fetch_record_batch()):
+            for batch in filter(len, _ahead(cursor.fetch_record_batch())):
                 columns = zip(batch.columns, contract.values(), strict=True)
                 yield [_typed(array, dtype, is_sqlite=self._is_sqlite) for array, dtype in columns]
 
@@ -119,6 +120,15 @@ def columnar(engine: Engine) -> Iterator[Columnar | None]:
             found = Columnar(engine)
             stack.callback(found.close)
         yield found
+
+
+def _ahead(batches: Iterator[Any]) -> Iterator[Any]:
+    """Let the driver make the next batch, without Python's lock, while one is taken in."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield batch
 
 
 def _never_missing(column: Any, dtype: str) -> Any:
