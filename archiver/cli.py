@@ -10,6 +10,7 @@ import typer
 from archiver import export_command, grant_command, label_command, running, upkeep
 from archiver.errors import ArchiverError
 from archiver.running import say_error, until_signal
+from archiver.usage import run_app
 
 app = typer.Typer(
     help="Archive ServiceStage releases, attempt by attempt, for ever.",
@@ -141,9 +142,8 @@ def _first_line(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Run a command and exit: an error with a known course is one line, an unexpected one exits 70."""
-    code = 0
     try:
-        app()
+        code = run_app(app)
     except ArchiverError as error:
         say_error(str(error))
         code = error.exit_code

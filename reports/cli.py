@@ -4,10 +4,10 @@ import errno
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -16,6 +16,7 @@ from archiver.clock import Clock
 from archiver.delivery import services_of
 from archiver.errors import ArchiverError
 from archiver.settings import Settings, load_settings
+from archiver.usage import run_app
 from reports import evidence, publishing
 from reports.asked import Asked, Format, drop_output, parse_as_of, save, show
 from reports.batch_timing import batch_timing, batch_trend
@@ -307,9 +308,8 @@ def _say(lines: Sequence[str]) -> None:
 
 def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -> int:
     """Run the command, and return its exit code; every error is one line on stderr, never a traceback."""
-    command: Callable[..., Any] = app
     try:
-        command(args=list(arguments) if arguments is not None else None, prog_name="reports", obj=clock)
+        return run_app(app, arguments, prog_name="reports", obj=clock)
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 0
     except UsageError as error:
@@ -324,7 +324,6 @@ def run(arguments: Sequence[str] | None = None, *, clock: Clock | None = None) -
         where = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return _complain(f"unexpected {type(error).__name__} at {place}: {error}; please report it", UNEXPECTED)
-    return 0
 
 
 def _complain(message: str, code: int) -> int:

@@ -207,13 +207,20 @@ def test_a_wrong_option_is_one_line_and_exit_2(report, arguments, named):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("planets",), ("failure-rates", "--unit", "x"), ("failure-rates", "--nope"), ("weekly",)]
+    ("arguments", "named"),
+    [
+        (("planets",), "'planets'; reports --help"),
+        (("failure-rates", "--unit", "x"), "'--unit': 'x' is not one of 'attempt', 'release'; reports failure-rates"),
+        (("failure-rates", "--nope"), "reports failure-rates --help tells"),
+        (("weekly",), "--out"),
+        (("weekly", "--week"), "'--week' requires"),
+    ],
 )
-def test_what_the_parser_refuses_is_exit_2_without_a_traceback(report, arguments):
+def test_what_the_parser_refuses_is_one_line_and_exit_2(report, arguments, named):
     code, out, err = report(*arguments)
 
-    assert (code, out) == (2, "")
-    assert "Traceback" not in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert named in err
 
 
 def test_a_missing_archive_is_exit_3_and_no_file_is_made(report, monkeypatch, tmp_path):
