@@ -99,6 +99,8 @@ class _Run:
         counts.plans_listed = len(listed) + len(nameless)
         counts.plans_skipped = len(listed) - len(due)
         await self.books.load_known([seen.plan_id for seen in due])
+        # Those that failed when last tried come last: a run that breaks off at them has archived all others.
+        due.sort(key=lambda seen: seen.plan_id in self.books.failing)
         self.books.unsaved = {seen.plan_id for seen in due}
         with self.options.stop.held():
             await self._fetch_all(due, deadline)

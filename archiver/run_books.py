@@ -25,7 +25,7 @@ from archiver.ledger import (
     write_weeks,
 )
 from archiver.store import KnownPlan, Seen, is_body_news, is_item_news, load_known, save_gone, save_seen
-from archiver.troubles import note_troubles
+from archiver.troubles import load_failing_plans, note_troubles
 from archiver.writing import in_transaction
 
 log = structlog.get_logger()
@@ -43,6 +43,7 @@ class RunBooks:
         self.engine, self.project_id, self.clock, self.options = engine, project_id, clock, options
         self.has_saved = self.is_incomplete = False
         self.known: dict[str, KnownPlan] = {}
+        self.failing: set[str] = set()
         self.failures: Failures = []  # not yet written
         self.unsaved: set[str] = set()  # due, and not yet archived or written down as failed
         self.night_date: date | None = None
@@ -78,8 +79,12 @@ class RunBooks:
         )
 
     async def load_known(self, plan_ids: list[str]) -> None:
-        """Load what the archive knows of the plans that are due."""
-        self.known = await self._transact(lambda connection: load_known(connection, self.project_id, plan_ids))
+        """Load what the archive knows of the plans that are due, and which of its plans failed when last tried."""
+
+        def load(connection: Connection) -> tuple[dict[str, KnownPlan], set[str]]:
+            return load_known(connection, self.project_id, plan_ids), load_failing_plans(connection, self.project_id)
+
+        self.known, self.failing = await self._transact(load)
 
     def take_failures(self) -> list[tuple[str | None, ApiError]]:
         taken, self.failures = self.failures, []

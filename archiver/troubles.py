@@ -41,13 +41,15 @@ def note_troubles(
 ) -> None:
     """Note which troubles a run that has ended shows, and which are over, within the transaction that closes it.
 
-    A run that failed tells nothing of plans and ends nothing; a gap is over once a night is archived again.
+    A run that failed tells nothing of plans and ends nothing, and one that broke off nothing of those it did not try;
+    a gap is over once a night is archived again.
     """
-    found = dict(_gap(connection, project_id))
+    found, untried = dict(_gap(connection, project_id)), set[str]()
     if outcome == FAILED:
         found[FAILED, ""] = error or "nothing was archived"
     elif outcome == "partial":
-        found |= _failures(connection, run_id)
+        failed, untried = _failures(connection, run_id)
+        found |= failed
         if not has_only_failed_plans:
             found[INCOMPLETE, ""] = error or "not all was archived"
     elif outcome != "complete":
@@ -81,22 +83,30 @@ def note_troubles(
     over = [
         key
         for (kind, subject), (key, was) in known.items()
-        if was is None and (kind == GAP or (kind, subject) not in found)
+        if was is None and (kind == GAP or ((kind, subject) not in found and not (kind == PLAN and subject in untried)))
     ]
     for start in range(0, len(over), 500):
         is_over = troubles.c.trouble_key.in_(over[start : start + 500])
         connection.execute(update(troubles).where(is_over).values(ended_at=at))
 
 
-def _failures(connection: Connection, run_id: str) -> Mapping[tuple[str, str], str]:
+def _failures(connection: Connection, run_id: str) -> tuple[Mapping[tuple[str, str], str], set[str]]:
+    """Return what failed in a run, and the plans that it did not come to."""
     columns = [fetch_failures.c[name] for name in ("plan_id", "stage", "message")]
-    found = {}
+    found, untried = {}, set()
     for plan_id, stage, message in connection.execute(select(*columns).where(fetch_failures.c.run_id == run_id)):
         if plan_id is None or stage == _NOT_TRIED:
             found[INCOMPLETE, ""] = message
+            untried.add(plan_id)
         else:
             found[PLAN, plan_id] = message
-    return found
+    return found, untried
+
+
+def load_failing_plans(connection: Connection, project_id: str) -> set[str]:
+    """Load the ids of the plans of a project that could not be archived when they were last tried."""
+    is_failing = (troubles.c.project_id == project_id, troubles.c.kind == PLAN, troubles.c.ended_at.is_(None))
+    return set(connection.scalars(select(troubles.c.subject).where(*is_failing)))
 
 
 def _gap(connection: Connection, project_id: str) -> list[tuple[tuple[str, str], str]]:

@@ -491,3 +491,20 @@ async def test_twenty_requests_in_a_row_without_an_answer_end_the_run_in_part(ar
     api.infos, api.counts = {}, Counts()
     again = await run(archive, api)
     assert (again.outcome, again.counts.plans_fetched) == ("complete", 30)
+
+
+async def test_plans_that_never_answer_keep_none_of_those_behind_them_from_being_archived(archive, api):
+    """A run breaks off at twenty of them; these come last in the next."""
+    api.items = [plan_item(f"p{number:02}") for number in range(50)]
+
+    def broken():
+        api.counts.given_up_in_a_row += 1
+        return GiveUpPlanError("HTTP 500", stage="deploy_info", status=500)
+
+    api.infos = {f"p{number:02}": broken for number in range(30)}
+    fetched = []
+    for _ in range(2):
+        api.counts = Counts()
+        fetched.append((await run(archive, api)).counts.plans_fetched)
+
+    assert fetched == [0, 20]

@@ -106,6 +106,14 @@ async def test_what_was_not_tried_is_one_trouble_however_many_plans(nights):
     assert nights.tell() == ([("incomplete", "")], [])
 
 
+async def test_a_plan_that_was_not_tried_again_is_not_told_as_over(nights):
+    await nights.night(x=refused())
+    nights.tell()
+    await nights.night(x=GiveUpPlanError("not tried: the API gave no answer", stage="not_tried"))
+
+    assert nights.tell() == ([("incomplete", "")], [])
+
+
 async def test_a_list_that_is_not_whole_is_a_trouble_and_a_watch_notes_none(nights):
     await nights.night(x=refused(), kind="watch", days=0)
     assert nights.tell() == ([], [])
