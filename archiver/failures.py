@@ -68,8 +68,8 @@ def failed_rows(kind: FailureKind, columns: Mapping[str, ColumnElement[Any]]) ->
 
 @lru_cache(maxsize=10_000)
 def template_of(message: str | None, name: str | None) -> str:
-    """Return what a message has in common with others; one that is missing is a template too."""
-    return NO_MESSAGE if message is None else mask(message, name)
+    """Return what a message has in common with others; one that is missing, or blank, is a template too."""
+    return (mask(message, name) if message else "") or NO_MESSAGE
 
 
 def write_failures(connection: Connection, plan_ids: Iterable[PlanId]) -> None:

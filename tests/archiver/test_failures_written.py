@@ -63,6 +63,14 @@ async def test_a_run_writes_what_the_message_of_each_failed_attempt_and_rollback
     assert row["template_id"] == template_id("<component>: exit code <n>")
 
 
+async def test_a_message_of_white_space_is_none(archive, api):
+    shown(api, "one", failed(" \r\n\t", "c1"), failed(None, "c2", job_id="J2"))
+
+    await run(archive, api)
+
+    assert told(archive) == [("attempt", "c1", "(no message)"), ("attempt", "c2", "(no message)")]
+
+
 async def test_a_failure_without_a_start_is_put_where_the_reports_put_it(archive, api):
     shown(api, "one", failed("early", start_time=None, end_time=None))
 

@@ -206,7 +206,7 @@ def test_of_a_long_message_only_the_beginning_is_read_and_only_named_projects(sq
 @pytest.mark.parametrize("database", ["sqlite_archive", "postgres_archive"])
 def test_templates_that_are_written_down_are_those_made_of_the_messages(request, database):
     engine = request.getfixturevalue(database)
-    messages = ["exit code 1", "exit code 137", None, "API refused 7 times"]
+    messages = ["exit code 1", "exit code 137", None, "\r\n", "API refused 7 times"]
     rows = [attempt("failed", attempt=n, job_id=f"j{n}", fail_message=said) for n, said in enumerate(messages)]
     undone = rollback("failed", fail_message="undone after 3 s")
     save(engine, attempts=rows, rollbacks=[undone], components=[component(name="API")])
