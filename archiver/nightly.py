@@ -51,7 +51,9 @@ def exit_code(outcomes: list[ProjectOutcome]) -> int:
         return LeaseHeldError.exit_code
     if all(code == 0 for code in codes):
         return 0
-    return next((code for code in codes if code != 0), 0) if len(set(codes)) == 1 else 1
+    if any(code in (0, 1) for code in codes):
+        return 1
+    return codes[0] if len(set(codes)) == 1 else 3  # nothing is saved, whatever the reasons
 
 
 def known_failures_ok(outcomes: list[ProjectOutcome], engine: Engine, settings: Settings) -> list[ProjectOutcome]:

@@ -20,6 +20,7 @@ HISTORY = build_history(7, ends_at=ENDS_AT, weeks=1, projects=3, plans_per_week=
 IDS = HISTORY.project_ids
 HELD = LeaseHeldError("held")
 DOWN = DatabaseError("down")
+NO_KEYS = SettingsError("there are no credentials")
 
 
 def outcome(what):
@@ -47,6 +48,10 @@ def outcome(what):
         ([HELD, "complete"], 0),
         ([HELD, "partial"], 1),
         ([HELD, "failed"], 3),
+        ([NO_KEYS], 2),
+        ([NO_KEYS, "failed"], 3),
+        ([NO_KEYS, DOWN, HELD], 3),
+        ([NO_KEYS, "complete"], 1),
     ],
 )
 def test_the_exit_code_sums_up_the_projects(outcomes, code):
