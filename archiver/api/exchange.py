@@ -68,11 +68,14 @@ async def _send(http: Http, outgoing: Outgoing, subject: Subject, bounds: Bounds
                 raise subject.final(f"body larger than {_size(bounds.max_bytes)}", status=response.status_code)
     finally:
         await response.aclose()
+    # What the head says of the end is said of the packed bytes: those may be whole, and what is packed cut off.
+    is_packed = "content-encoding" in response.headers
+    has_end = "content-length" in response.headers or "transfer-encoding" in response.headers
     return Reply(
         status=response.status_code,
         headers=response.headers,
         body=b"".join(chunks),
-        is_delimited="content-length" in response.headers or "transfer-encoding" in response.headers,
+        is_delimited=has_end and not is_packed,
         verdict=response.extensions.get("verdict"),
         secrets=outgoing.secrets,
         sent=request.headers,

@@ -80,6 +80,19 @@ async def test_a_gzip_body_is_stored_decompressed(make_api):
     assert json.loads(answer.body) == PLAN
 
 
+async def test_a_body_whose_compression_ends_early_is_asked_for_again(make_api):
+    """Its length is as its head says: what was cut off was cut off before it was sent."""
+    packed = gzip.compress(json.dumps(PLAN).encode())
+    headers = [("Content-Encoding", "gzip")]
+    cut, whole = (said(body=body, headers=headers) for body in (packed[: len(packed) // 2], packed))
+    async with Loopback(in_turn(cut, whole)) as server:
+        api = make_api(server.url)
+        info, _ = await api.fetch_deploy_info("plan-1")
+
+    assert info.components[0].job_id == "j1"
+    assert api.counts.retries == 1
+
+
 async def test_a_missing_plan_is_gone(make_api):
     body = {"error_code": "SVCSTG.00100404", "error_msg": "not found"}
     async with Loopback(in_turn(said(404, body, [("X-Request-Id", "r-1")]))) as server:
