@@ -149,9 +149,9 @@ _SURROGATES = re.compile(
 
 def cleaned(body: bytes) -> bytes:
     """Replace what is no JSON and yet is sent: invalid UTF-8 and lone surrogates by U+FFFD, NaN, Infinity and
-    numbers past a double's range by their own text.
+    numbers past a double's range by their own text. A byte order mark before it all is left out (RFC 8259, 8.1).
     """
-    return _TOKEN.sub(_clean_token, body.decode("utf-8", "replace")).encode()
+    return _TOKEN.sub(_clean_token, body.decode("utf-8", "replace").removeprefix("\N{BYTE ORDER MARK}")).encode()
 
 
 def _clean_token(match: re.Match[str]) -> str:

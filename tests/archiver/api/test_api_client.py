@@ -9,6 +9,7 @@ import pytest
 from loopback_server import Loopback, Said, in_turn, said
 
 from archiver.api.client import Limits
+from archiver.api.payloads import canonical
 from archiver.api.signing import Signer, signature
 from archiver.errors import GiveUpPlanError, GiveUpRunError, PlanGoneError
 
@@ -91,6 +92,16 @@ async def test_a_body_whose_compression_ends_early_is_asked_for_again(make_api):
 
     assert info.components[0].job_id == "j1"
     assert api.counts.retries == 1
+
+
+async def test_a_byte_order_mark_is_read_over_and_kept(make_api):
+    body = b"\xef\xbb\xbf" + json.dumps(PLAN).encode()
+    async with Loopback(in_turn(said(body=body))) as server:
+        info, answer = await make_api(server.url).fetch_deploy_info("plan-1")
+
+    assert info.components[0].job_id == "j1"
+    assert answer.body == body
+    assert canonical(body) == canonical(json.dumps(PLAN).encode())
 
 
 async def test_a_missing_plan_is_gone(make_api):
