@@ -135,7 +135,7 @@ def _on_sqlite(engine: Engine, begin: str, pragmas: tuple[str, ...]) -> None:
 
 def _open_postgresql(url: URL, schema: str) -> Engine:
     # Behind a pooler in transaction mode neither session settings nor prepared statements last:
-    # the schema is chosen in each transaction, and nothing is prepared.
+    # schema and zone are chosen in each transaction, and nothing is prepared.
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     engine = create_engine(
@@ -143,8 +143,10 @@ def _open_postgresql(url: URL, schema: str) -> Engine:
     )
 
     @event.listens_for(engine, "begin")
-    def _choose_schema(connection: Connection) -> None:
-        connection.exec_driver_sql(f'SET LOCAL search_path TO "{schema}"')
+    def _choose(connection: Connection) -> None:
+        # The driver reads instants in the session's zone: east of Greenwich the last of 9999 are past its calendar.
+        settings = f"""SET LOCAL search_path TO "{schema}"; SET LOCAL TimeZone TO 'UTC'"""
+        connection.exec_driver_sql(settings, execution_options={"no_parameters": True})
 
     return engine
 

@@ -2,15 +2,17 @@
 
 import os
 import stat
+from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import URL, select, text
+from sqlalchemy import URL, literal, select, text
 from sqlalchemy.exc import DBAPIError
 
 from archiver import schema
 from archiver.archive import open_reader
 from archiver.database import database_name, open_writer, parse_url, sqlite_path
 from archiver.errors import DatabaseError, SettingsError
+from archiver.instants import UtcDateTime
 from archiver.migrate import upgrade
 
 SECRET = "hunter2-do-not-show"
@@ -122,3 +124,15 @@ def test_a_database_in_memory_would_forget_everything(url):
 def test_a_database_is_named_without_its_password():
     assert database_name(f"postgresql://u:{SECRET}@h/d?password={SECRET}") == "postgresql://u:***@h/d"
     assert database_name("sqlite:///x/archive.db") == "x/archive.db"
+
+
+def test_the_last_instant_of_all_is_read_whatever_the_zone_of_the_session(archive, monkeypatch):
+    """Upstream writes it for *never*. In Tokyo it is of the year 10000, which Python's calendar lacks."""
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    last = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
+    engine = open_writer(archive.url, "release_archive")
+    with engine.connect() as connection:
+        read = connection.scalar(select(literal(last, UtcDateTime())))
+    engine.dispose()
+
+    assert read == last
