@@ -1,6 +1,7 @@
 """Bodies of every shape: what decodes can always be hashed and kept, and what does not is told apart."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -87,6 +88,20 @@ def test_a_body_cut_anywhere_is_told_to_be_cut_short(data):
 def test_a_whole_body_of_another_shape_is_not_called_cut_short(body):
     with pytest.raises(WrongShapeError):
         decode(body, DeployInfo)
+
+
+@pytest.mark.parametrize("letter", [b"a", b"\\\\"])
+def test_a_long_message_that_has_to_be_cleaned_takes_little_more_than_its_own_room(letter):
+    """A message of 10 MB with one lone surrogate took 1.2 GB."""
+    body = b'{"components":[{"fail_message":"' + letter * 100_000 + b'\\ud800"}]}'
+    tracemalloc.start()
+    try:
+        cleaned(body)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak_bytes < 20 * len(body)
 
 
 def test_half_a_surrogate_pair_at_the_very_end_is_replaced():
