@@ -3,7 +3,7 @@
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy.pool import NullPool
 from archiver.errors import DatabaseDamagedError, DatabaseError, SettingsError
 
 _BUSY_TIMEOUT_MS = 30_000
+_LOG_PAGES = 16_384  # 64 MiB: as much as a run writes before it is copied into an SQLite file, page by page, once
 _LACKING = "this role lacks the right: README, 'Roles', says which role may do what"
 
 
@@ -71,7 +72,7 @@ def open_writer(url: str, schema: str) -> Engine:
     # Keys are hashes, so rows go anywhere into their tables: with room for these pages (in KiB), each is written once.
     # What a statement may have to undo of its own is kept in memory: an upsert notes it for each row.
     pragmas = (
-        *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"),
+        *("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"wal_autocheckpoint={_LOG_PAGES}"),
         *("cache_size=-32768", "temp_store=MEMORY"),
     )
     _on_sqlite(engine, "BEGIN IMMEDIATE", pragmas)
@@ -91,6 +92,18 @@ def open_read_only(url: str, schema: str) -> Engine:
     engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=NullPool)
     _on_sqlite(engine, "BEGIN", ("query_only=ON",))
     return engine
+
+
+@contextmanager
+def log_kept(engine: Engine) -> Iterator[None]:
+    """Keep SQLite's log while the block works: else each transaction's connection, the last to close, would have all
+    that it wrote copied into the file, and wait for the disk again. What is committed is on the disk either way.
+    """
+    with ExitStack() as kept:
+        if engine.dialect.name == "sqlite":
+            with suppress(exc.SQLAlchemyError):  # then it takes longer, and nothing else
+                kept.enter_context(engine.connect())
+        yield
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from archiver.api.client import ReleaseApi
 from archiver.api.payloads import PlanList
 from archiver.clock import Clock
+from archiver.database import log_kept
 from archiver.due import RunOptions
 from archiver.errors import ApiError, ArchiverError, GiveUpPlanError, GiveUpRunError, PlanGoneError, SettingsError
 from archiver.lease import kept_alive
@@ -34,7 +35,8 @@ async def archive_project(
     books = RunBooks(engine, project_id, clock, options)
     await books.open()
     # Whatever is logged from here on says of which run.
-    with structlog.contextvars.bound_contextvars(run_id=books.result.run_id, project_id=project_id):
+    said = structlog.contextvars.bound_contextvars(run_id=books.result.run_id, project_id=project_id)
+    with said, log_kept(engine):
         async with kept_alive(engine, books.lease):
             return await _archive(_Run(api, books, clock, options))
 

@@ -114,6 +114,23 @@ async def test_a_run_holds_no_body_longer_than_until_it_is_saved(archive, api, m
     assert peak_bytes < plan_count * size_bytes / 2
 
 
+async def test_what_a_run_commits_goes_from_the_log_into_the_file_once_at_its_end(sqlite_archive_file, api, tmp_path):
+    log = tmp_path / "archive.db-wal"
+    was_there = []
+
+    def answer(name):
+        was_there.append(log.exists())
+        return deploy_info(name, component("c"))
+
+    api.items = [plan_item("a"), plan_item("b")]
+    api.infos = {"a": partial(answer, "a"), "b": partial(answer, "b")}
+
+    await run(sqlite_archive_file, api)
+
+    assert was_there == [True, True]  # though no transaction is open
+    assert not log.exists()
+
+
 async def test_a_plan_is_tombstoned_after_a_whole_list_alone(archive, api, clock):
     api.items = [plan_item("a"), plan_item("b")]
     await run(archive, api)
