@@ -171,9 +171,15 @@ def _array(rows: list[bytes]) -> str:
 
 def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
     """Run a transaction; one that a passing fault of the database broke is run again (its writes are idempotent)."""
-    import stamina  # as late as SQLite's dialect, below: to read needs none of it
-
     try:
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except exc.OperationalError as error:
+            if not _is_passing(error):
+                raise
+        import stamina  # slow to import, and nearly always the first attempt succeeds
+
         for attempt in stamina.retry_context(on=_is_passing, attempts=10, timeout=60):
             with attempt, engine.begin() as connection:
                 return work(connection)
