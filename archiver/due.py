@@ -44,7 +44,7 @@ def load_present(
     rows = connection.execute(
         select(plans.c.plan_id, kept).where(plans.c.project_id == project_id, plans.c.gone_at.is_(None))
     )
-    present: dict[str, str | None] = dict(rows.all())
+    present: dict[str, str | None] = dict(iter(rows))
     if options.sweep_days and options.kind != "watch":
         turn = night.toordinal() % options.sweep_days
         for plan_id in present:
