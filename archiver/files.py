@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,10 +18,11 @@ def make_folder(folder: Path) -> None:
         folder.mkdir()  # raises, with the reason
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader never sees half of it, and nothing is left of one that can't be written.
+def write_file(path: Path, content: bytes | Iterable[bytes]) -> None:
+    """Write a file whole, also of pieces: a reader never sees half of it.
 
-    A new file has mode 0600; one that is replaced keeps its mode. Raises OSError.
+    Nothing is left of one that can't be written. A new file has mode 0600; one that is replaced keeps its mode.
+    Raises OSError.
     """
     beside = path.parent / f".{path.name}.part"
     mode = stat.S_IMODE(path.stat().st_mode) if path.is_file() else _FILE
@@ -30,7 +32,7 @@ def write_file(path: Path, content: bytes) -> None:
         # Not one that another put there meanwhile, as a link to somewhere else, where a folder is everyone's.
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, _FILE)
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes) else content)
             os.fchmod(descriptor, mode)
         beside.replace(path)
     finally:

@@ -93,11 +93,13 @@ def by_weekly(url):
 
     from archiver.settings import Settings
     from reports.issuing import make_weekly
-    from reports.render import render_weekly
+    from reports.render import weekly_files
 
     settings = Settings(database_url=SecretStr(url))
     report = make_weekly(settings, LAST_MONDAY, None, None)
-    render_weekly(report)
+    for _, pieces in weekly_files(report):
+        for piece in pieces:
+            piece.encode()
     return int(report.tables["failure-rates"]["finished"].sum())
 
 

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
@@ -159,12 +159,13 @@ def drop_output() -> None:
     os.close(nowhere)
 
 
-def save(path: Path, content: bytes) -> None:
+def save(path: Path, content: bytes | Iterable[bytes]) -> None:
     """Write a file for its owner alone, with the folders that are missing. UsageError where it can't be written."""
     try:
         make_folder(path.parent)
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(content)  # a device or a pipe is written to, never replaced
+            # A device or a pipe is written to, never replaced.
+            path.write_bytes(content if isinstance(content, bytes) else b"".join(content))
         else:
             write_file(path, content)
     except OSError as error:

@@ -43,7 +43,7 @@ from reports.options import (
     Within,
     clock_of,
 )
-from reports.render import render_weekly
+from reports.render import weekly_files
 from reports.rollbacks import rollback_rates
 from reports.sending import DeliveryError, send_weekly
 from reports.weekly import WeeklyReport
@@ -266,10 +266,11 @@ def _weekly(
     else:
         report, said = make_weekly(settings, monday, project or None, at), []
     if out is not None:
-        files = render_weekly(report)
-        for name, text in files.items():
-            save(out / name, text.encode())
-        said = [*dict.fromkeys(str(out / name.split("/")[0]) for name in files), *said]
+        names = []
+        for name, pieces in weekly_files(report):
+            save(out / name, (piece.encode() for piece in pieces))
+            names.append(name.split("/")[0])
+        said = [*dict.fromkeys(str(out / name) for name in names), *said]
     _say(said)
     # Last: the report is safe by now, whatever becomes of its delivery.
     if services:

@@ -1,12 +1,13 @@
 """The weekly report as files: HTML, Markdown, JSON and a CSV per table."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from functools import cache
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -22,10 +23,11 @@ from reports.tables import (
     MINUS,
     NOTHING,
     clean,
+    csv_pieces,
+    in_pieces,
     markdown_text,
     percent_text,
-    records,
-    render_csv,
+    plain_cells,
     render_markdown,
     seconds_text,
 )
@@ -35,20 +37,31 @@ from reports.weekly import WeeklyReport
 
 def render_weekly(report: WeeklyReport) -> dict[str, str]:
     """Return the text of every file by name; the same report gives the same bytes."""
+    return {name: "".join(pieces) for name, pieces in weekly_files(report)}
+
+
+def weekly_files(report: WeeklyReport) -> Iterator[tuple[str, Iterable[str]]]:
+    """Yield the same file by file, each piece by piece: they are written while they are made."""
     stem = f"weekly-{report.week.label}"
     charts = charts_of(report)
-    files = {
-        **dict(weekly_pages(report, charts)),
-        f"{stem}.md": _markdown(report, charts),
-        f"{stem}.json": render_json_file(report),
-    }
-    files |= {f"{stem}-{chart.name}.svg": chart.svg for chart in charts}
-    return files | {f"{stem}-{name}.csv": render_csv(table) for name, table in report.tables.items()}
+    for name, text in weekly_pages(report, charts):
+        yield name, [text]
+    yield f"{stem}.md", [_markdown(report, charts)]
+    yield f"{stem}.json", json_pieces(report)
+    for chart in charts:
+        yield f"{stem}-{chart.name}.svg", [chart.svg]
+    for name, table in report.tables.items():
+        yield f"{stem}-{name}.csv", csv_pieces(table)
 
 
 def render_json_file(report: WeeklyReport) -> str:
     """Write the JSON file: what is issued."""
-    whole = {
+    return "".join(json_pieces(report))
+
+
+def json_pieces(report: WeeklyReport) -> Iterator[str]:
+    """Yield the JSON file piece by piece; its tables come last."""
+    told = {
         "week": report.week.label,
         "time_zone": report.window.zone.key,
         "week_start_date": report.week.start_date.isoformat(),
@@ -63,9 +76,30 @@ def render_json_file(report: WeeklyReport) -> str:
         "sentences": dict(report.sentences),
         "unknowns": list(report.unknowns),
         "restated": _restated(report.restated),
-        "tables": {name: records(table) for name, table in report.tables.items()},
     }
-    return json.dumps(whole, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    yield _json(told, indent=1).removesuffix("\n}")
+    before = ',\n "tables": {'
+    for name, table in report.tables.items():
+        yield f"{before}\n  {_json(name)}: ["
+        yield from _json_rows(table)
+        yield "\n  ]" if len(table) else "]"
+        before = ","
+    yield "\n }\n}\n"
+
+
+def _json_rows(table: pd.DataFrame) -> Iterator[str]:
+    """Write rows a column at a time, with no more said of each than its cells."""
+    cells = ",".join(f"\n    {_json(name).replace('%', '%%')}: %s" for name in table.columns)
+    row, before = f"\n   {{{cells}\n   }}", ""
+    for rows in in_pieces(table):
+        # A zero byte stands in no JSON but there: in text it is escaped.
+        columns = [_json(plain_cells(rows[name]), separators=("\0", ":"))[1:-1].split("\0") for name in rows.columns]
+        yield before + ",".join(map(row.__mod__, zip(*columns, strict=True)))
+        before = ","
+
+
+def _json(value: Any, **how: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, **how)
 
 
 def _verdict(judged: Verdict) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from archiver.delivery import Delivered, Service, deliver_all
 from archiver.errors import ArchiverError
 from archiver.settings import Settings
 from reports.mail import mail_body, message_text, title_of
-from reports.render import render_weekly
+from reports.page import charts_of, render_page
+from reports.render import render_json_file
 from reports.weekly import WeeklyReport
 
 
@@ -23,12 +24,12 @@ def send_weekly(report: WeeklyReport, services: Sequence[Service], settings: Set
     The page and the JSON file go along where a service takes files.
     """
     stem = f"weekly-{report.week.label}"
-    files = render_weekly(report)
+    page = render_page(report, charts_of(report))
     message = {
         "title": title_of(report),
         "markdown": message_text(report),
         "html": mail_body(report),
-        "files": {name: files[name] for name in (f"{stem}.html", f"{stem}.json")},
+        "files": {f"{stem}.html": page, f"{stem}.json": render_json_file(report)},
     }
     delivered = Delivered()
     asyncio.run(deliver_all(message, services, settings, delivered))

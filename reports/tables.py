@@ -5,7 +5,7 @@ import io
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ _WORDS = {
     *("run", "snapshot", "sha256"),
 }
 _WHOLE = {"week", "nights", "counts in", "check", "outcome", "started (UTC)"}
+_ROWS_AT_ONCE = 10_000
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 _NEEDS_QUOTES = re.compile(r'[,"\r\n]')
 _MARKDOWN_SPECIAL = "\\`*_[]<>|~#"
@@ -75,9 +76,21 @@ def render_json(table: pd.DataFrame) -> str:
 
 def render_csv(table: pd.DataFrame) -> str:
     """Write CSV; a text cell that a spreadsheet would run as a formula gets a ' before it."""
-    columns = [[_quoted(_csv_cell(value)) for value in plain_cells(table[name])] for name in table.columns]
-    lines = [[_quoted(name) for name in table.columns], *zip(*columns, strict=True)]
-    return "".join(f"{','.join(line)}\n" for line in lines)
+    return "".join(csv_pieces(table))
+
+
+def csv_pieces(table: pd.DataFrame) -> Iterator[str]:
+    """Yield the same piece by piece."""
+    yield f"{','.join(_quoted(name) for name in table.columns)}\n"
+    for rows in in_pieces(table):
+        columns = [[_quoted(_csv_cell(value)) for value in plain_cells(rows[name])] for name in rows.columns]
+        yield "".join(f"{','.join(line)}\n" for line in zip(*columns, strict=True))
+
+
+def in_pieces(table: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """Yield a table's rows, so many at once that their text is little beside the table."""
+    for start in range(0, len(table), _ROWS_AT_ONCE):
+        yield table.iloc[start : start + _ROWS_AT_ONCE]
 
 
 def _csv_cell(value: Any) -> str:
