@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 
 from reports.comparisons import TOO_FEW
 from reports.page_opens import key_of, query, weeks_filter
+from reports.releases import PLAN
 from reports.tables import clean, percent_text, records, seconds_text
 from reports.verdict import AGE_DAYS
 
@@ -197,15 +199,16 @@ def timeline_rows(releases: pd.DataFrame, zone: ZoneInfo) -> Rows:
     Times are the zone's wall clock in milliseconds, as if it were UTC. The batch ends with its last release; where no
     end is known, `end` is the start. `outcome` is the worst of the batch, `plan_outcome` of the plan.
     """
+    begun = releases[releases["started_at"].notna()]
+    is_fine = ~release_outcomes(begun).isin(OUTCOMES[:3])
+    by_plan = begun[[*PLAN, "started_at"]].assign(is_fine=is_fine).groupby(PLAN, observed=True)
+    every = by_plan.agg(is_fine=("is_fine", "all"), start=("started_at", "min")).reset_index()
+    worst = every.sort_values(["is_fine", "start", *PLAN], ignore_index=True).head(TIMELINE_PLANS)
     plans: dict[tuple[str, str], list[Row]] = {}
-    for row in records(
-        releases.astype({"started_at": "object", "ended_at": "object"}).assign(place=range(len(releases)))
-    ):
-        if row["started_at"] is not None:
-            plans.setdefault((row["project_id"], row["plan_id"]), []).append(row)
+    for row in records(begun[pd.MultiIndex.from_frame(begun[PLAN]).isin(pd.MultiIndex.from_frame(worst[PLAN]))]):
+        plans.setdefault((row["project_id"], row["plan_id"]), []).append(row)
     told = [_plan(key, rows) for key, rows in plans.items()]
-    told.sort(key=lambda plan: (OUTCOMES.index(plan["outcome"]) > 2, plan["start"], plan["key"]))
-    chosen = sorted(told[:TIMELINE_PLANS], key=lambda plan: (plan["start"], plan["key"]))
+    chosen = sorted(told, key=lambda plan: (plan["start"], plan["key"]))
     labels = _unique([short(plan["key"][1]) for plan in chosen])
     rows = []
     for place, (plan, label) in enumerate(zip(chosen, labels, strict=True)):
@@ -229,8 +232,10 @@ def timeline_rows(releases: pd.DataFrame, zone: ZoneInfo) -> Rows:
                     "open": query({"plan": key_of(plan["key"][1]), "project": key_of(plan["key"][0])}),
                 }
             )
-    more = len(told) - TIMELINE_PLANS
-    return Rows(tuple(rows), f"{TIMELINE_PLANS} of {len(told):,} plans, those with failures first." if more > 0 else "")
+    more = len(every) - TIMELINE_PLANS
+    return Rows(
+        tuple(rows), f"{TIMELINE_PLANS} of {len(every):,} plans, those with failures first." if more > 0 else ""
+    )
 
 
 def release_outcome(row: Mapping[str, Any]) -> str:
@@ -242,6 +247,19 @@ def release_outcome(row: Mapping[str, Any]) -> str:
     if row["rolled_back"]:
         return "rolled back"
     return "unfinished" if row["outcome"] in {"running", "pending"} else str(row["outcome"])
+
+
+def release_outcomes(releases: pd.DataFrame) -> "pd.Series[str]":
+    """Return the word of each release."""
+    outcome = releases["outcome"]
+    said = {
+        "rollback failed": releases["rollbacks_failed"] > 0,
+        "failed": outcome == "failed",
+        "rolled back": releases["rolled_back"] > 0,
+        "unfinished": outcome.isin(["running", "pending"]),
+    }
+    words = np.select(list(said.values()), list(said), outcome.astype("object"))
+    return pd.Series(words, index=releases.index, dtype="str")
 
 
 def _plan(key: tuple[str, str], rows: Sequence[Row]) -> Row:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from reports.chart_rows import release_outcome
+from reports.chart_rows import release_outcomes
 from reports.definitions import Definition, definition_of
 from reports.marks import UNKNOWN
 from reports.shown import CAPTIONS, RESTATED_CAPTIONS, SHOWN_CHANGES, identifiers_last, readable
-from reports.tables import NOTHING, Told, records, told_columns
+from reports.tables import NOTHING, Told, told_columns
 from reports.verdict import AGE_DAYS
 from reports.weekly import WeeklyReport
 
@@ -143,8 +143,7 @@ def kept_rows(name: str, table: pd.DataFrame, room: Room) -> pd.DataFrame:
     if name == "releases":
         if len(table) <= room.releases:
             return table
-        words = pd.Series([release_outcome(row) for row in records(table)], index=table.index)
-        order = (words == "succeeded").sort_values(kind="stable").index[: room.releases]
+        order = (release_outcomes(table) == "succeeded").sort_values(kind="stable").index[: room.releases]
         return table.loc[order.sort_values()]
     return table.head(SHOWN_CHANGES if name in RESTATED_CAPTIONS else room.rows)
 
@@ -218,9 +217,8 @@ def _verdict(table: pd.DataFrame) -> pd.DataFrame:
 
 def release_columns(table: pd.DataFrame) -> pd.DataFrame:
     """Return what the list of releases shows of each."""
-    words = [release_outcome(row) for row in records(table[["outcome", "rolled_back", "rollbacks_failed"]])]
     names = ["started_at", "component", "version", "outcome", "plan_id", "batch", "attempts", "recovery_seconds"]
-    return table.assign(outcome=words)[[*names, "ended_at", "project_id"]]
+    return table.assign(outcome=release_outcomes(table))[[*names, "ended_at", "project_id"]]
 
 
 PARTS = {

@@ -117,8 +117,10 @@ def _packable(releases: pd.DataFrame, without: Sequence[str]) -> Packable:
     )
 
 
-def _told(releases: pd.DataFrame, without: Sequence[str]) -> Sequence[Told]:
-    return told_columns(release_columns(releases).drop(columns=list(without)))
+def _told(releases: pd.DataFrame, without: Sequence[str], names: Sequence[str] | None = None) -> Sequence[Told]:
+    """Tell the columns of the list, of these names alone."""
+    columns = release_columns(releases).drop(columns=list(without))
+    return told_columns(columns if names is None else columns[[name for name in columns if name in names]])
 
 
 def _group(
@@ -127,9 +129,10 @@ def _group(
     """Put columns together. Releases that are alike in what tells these columns say the same: one of them is asked."""
     like = releases.groupby(list(by), dropna=False, sort=False, observed=True).ngroup().to_numpy()
     asked = releases.iloc[np.unique(like, return_index=True)[1]]
-    words = {column.name: [*map(shortened, column.cells)] for column in _told(asked, without)}
+    words = {column.name: [*map(shortened, column.cells)] for column in _told(asked, without, names)}
     words["week"] = asked["week"].to_list()
-    about = [about_release(row) for row in records(asked[ABOUT_COLUMNS])]
+    is_about = any(name.startswith("about ") for name in names)
+    about = [about_release(row) for row in records(asked[ABOUT_COLUMNS])] if is_about else []
     columns: dict[int | str, Sequence[str]] = {}
     for name in names:
         if name not in without:
