@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pandas as pd
 
 from reports.columns import Contract, empty
@@ -125,13 +126,19 @@ def restated_sentence(restated: Restated) -> str:
     return f"{told} {'is' if figures + changes == 1 else 'are'} told otherwise {since}."
 
 
+class _Issued(msgspec.Struct):
+    """An issued report, of whose tables few are looked into: its releases alone may be most of it."""
+
+    tables: dict[str, msgspec.Raw]
+
+
 def changed_figures(issued: str, tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Compare an issued report's JSON with today's tables: the weeks that both tell, every figure, exactly."""
-    then: Mapping[str, Any] = json.loads(issued)["tables"]
+    then = msgspec.json.decode(issued, type=_Issued).tables
     rows = []
     for name in _BY_WEEK:
         now = {row["week"]: row for row in records(tables[name])}
-        for was in then.get(name, []):
+        for was in json.loads(bytes(then[name])) if name in then else []:
             current = now.get(was["week"], {})
             rows += [
                 {"week": was["week"], "table": name, "figure": figure, "issued": was[figure], "now": current[figure]}
@@ -150,25 +157,24 @@ def changed_facts(then: pd.DataFrame, now: pd.DataFrame, window: Window, last_we
     """
     both = then.merge(now, on=["subject", "fact_key"], how="outer", suffixes=("_then", ""), indicator=True)
     weeks = pd.DataFrame({name: window.week_of(both[name]).astype("str") for name in ("week_at", "week_at_then")})
-    is_told = weeks["week_at"].le(last_week) | weeks["week_at_then"].le(last_week)
+    is_told = (weeks["week_at"].le(last_week) | weeks["week_at_then"].le(last_week)) & _is_otherwise(both)
     rows = []
     for row, week in zip(records(both[is_told]), weeks.loc[is_told].itertuples(index=False), strict=True):
-        changes = [_change(name, row) for name in _COMPARED if _is_other(row[f"{name}_then"], row[name])]
-        if changes or row["_merge"] != "both":
-            is_new = row["_merge"] == "right_only"
-            about = {name: row[name] if row[name] is not None else row[f"{name}_then"] for name in _ABOUT}
-            is_left = row["_merge"] == "left_only"
-            words = f"not known then; {row['outcome']}" if is_new else "; ".join(changes)
-            known_week = next(label for label in week if isinstance(label, str))
-            rows.append(
-                {
-                    "week": known_week,
-                    **about,
-                    "change": "no longer known" if is_left else words,
-                    "why": _why(row, is_new=is_new),
-                }
-            )
-            rows[-1]["subject"] = row["subject"]
+        changes = [_change(name, row) for name in _COMPARED if row[f"{name}_then"] != row[name]]
+        is_new = row["_merge"] == "right_only"
+        about = {name: row[name] if row[name] is not None else row[f"{name}_then"] for name in _ABOUT}
+        is_left = row["_merge"] == "left_only"
+        words = f"not known then; {row['outcome']}" if is_new else "; ".join(changes)
+        known_week = next(label for label in week if isinstance(label, str))
+        rows.append(
+            {
+                "week": known_week,
+                **about,
+                "change": "no longer known" if is_left else words,
+                "why": _why(row, is_new=is_new),
+            }
+        )
+        rows[-1]["subject"] = row["subject"]
     table = pd.DataFrame(rows, columns=list(CHANGES))
     order = ["week", "project_id", "plan_id", "component_id", "subject", "job_id"]
     ascending = [False, *[True] * (len(order) - 1)]
@@ -178,8 +184,14 @@ def changed_facts(then: pd.DataFrame, now: pd.DataFrame, window: Window, last_we
 _ABOUT = ("project_id", "plan_id", "component_id", "component", "batch", "job_id")
 
 
-def _is_other(was: Any, now: Any) -> bool:
-    return bool(was != now)
+def _is_otherwise(both: pd.DataFrame) -> "pd.Series[bool]":
+    """Say which facts are known otherwise, or at one time alone."""
+    is_other = both["_merge"] != "both"
+    for name in _COMPARED:
+        was, now = both[f"{name}_then"], both[name]
+        is_same = (was == now).astype("boolean").fillna(value=False) | (was.isna() & now.isna())
+        is_other |= ~is_same.astype("bool")
+    return is_other
 
 
 def _change(name: str, row: Mapping[str, Any]) -> str:
