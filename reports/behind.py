@@ -1,19 +1,20 @@
 """What stands behind a report's figures: every component release of its weeks, and the counts in which it stands."""
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 import pandas as pd
 
 from reports.batch_timing import finished_passes
-from reports.columns import Frames
+from reports.columns import Frames, spelt
 from reports.delivery import is_change_failure, is_rework
 from reports.flaky import places_tried_again
 from reports.groups import Selection, matching, outcome_flags
 from reports.recovery import failed_changes, good_starts, with_states
 from reports.releases import BATCH, PLACE, PLAN, component_releases, ranked_attempts, releases_and_rollbacks
-from reports.spread import at_last, by_plan, together
+from reports.spread import Aside, at_last, by_plan, put_aside, together
 from reports.survival import batches_reached
 from reports.verdict import AGE_DAYS
 from reports.window import Window
@@ -63,6 +64,12 @@ def weeks_behind(releases: Sequence[int]) -> int:
     return max(1, sum(total <= ROWS_BEHIND for total in totals))
 
 
+def weeks_told(releases: pd.DataFrame) -> list[str]:
+    """Name the weeks in which releases began or stand in a count, which are those of which there can be a list."""
+    also = {told.split("=")[0] for one in releases["also"].unique() for told in one.split()}
+    return sorted((also | set(releases["week"])) - {""})
+
+
 def releases_behind(
     frames: Frames,
     failures: pd.DataFrame,
@@ -80,9 +87,48 @@ def releases_behind(
 
     Those of other weeks come along if they stand in a count of the window; one that began outside it has the week ''.
     """
-    asked = [week.label for week in window.weeks] if weeks is None else list(weeks)
-    found = together(_flagged(frames, failures, window, asked, failed_weeks))
-    return _with_recoveries(found, good_starts(frames))
+    found = together(_flagged(frames, failures, window, _labels(window, weeks), failed_weeks))
+    return _with_recoveries(_in_order(found), good_starts(frames))
+
+
+def releases_by_week(
+    frames: Frames, failures: pd.DataFrame, window: Window, *, weeks: Collection[str] | None = None
+) -> "Behind":
+    """Return the same, which may be more than fit into memory, to be asked for by the week."""
+    found = put_aside(_put_apart(_flagged(frames, failures, window, _labels(window, weeks), 1)), _APART)
+    return _by_its_weeks(found, good_starts(frames))
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The releases behind a report by the week in which they began, and when one of each component was last good.
+
+    Under '' stand those that any week may ask for: they began outside of all, or stand in counts of other weeks.
+    """
+
+    found: Aside
+    good: pd.DataFrame
+
+    def of(self, weeks: Collection[str]) -> pd.DataFrame:
+        """Return those that began in some weeks, and those that any week may ask for, as `releases_behind` does."""
+        return _with_recoveries(_in_order(self.found.of(["", *weeks])), self.good)
+
+
+_APART = "apart"
+
+
+def _labels(window: Window, weeks: Collection[str] | None) -> list[str]:
+    return [week.label for week in window.weeks] if weeks is None else list(weeks)
+
+
+@by_plan
+def _put_apart(behind: pd.DataFrame) -> pd.DataFrame:
+    return behind.assign(**{_APART: behind["week"].where(behind["also"] == "", "")})
+
+
+@at_last
+def _by_its_weeks(found: Aside, good: pd.DataFrame) -> Behind:
+    return Behind(found, good)
 
 
 @by_plan
@@ -108,7 +154,7 @@ def _flagged(
         also=also,
         batch_rank=ranks["batch_rank"],
         template_ids=_template_ids(failures, window.last(failed_weeks), every, held),
-        is_undone=failed_changes(frames)["is_undone"].reindex(every.index),
+        is_undone=failed_changes(frames)["is_undone"].reindex(every.index).astype("boolean"),
     )
     is_outside = week.isna() & (behind["batch_rank"].notna() | (behind["template_ids"] != ""))
     return behind[week.isin(weeks) | is_outside | (behind["also"] != "")]
@@ -126,9 +172,15 @@ def _bits(told: Flags, releases: pd.DataFrame) -> "pd.Series[int]":
 
 
 @at_last
+def _in_order(behind: pd.DataFrame) -> pd.DataFrame:
+    order = ["started_at", *PLAN, "batch", "component_id"]
+    return behind.sort_values(order, kind="stable", ignore_index=True)
+
+
+@at_last
 def _with_recoveries(behind: pd.DataFrame, good: pd.DataFrame) -> pd.DataFrame:
     """Add whether a change failure has recovered, which a release of another plan may tell."""
-    behind = behind.sort_values(["started_at", *PLAN, "batch", "component_id"], kind="stable", ignore_index=True)
+    behind = spelt(behind)
     failures = behind[behind["is_undone"].notna()]
     states = with_states(failures.astype({"is_undone": "bool"}), good).reindex(behind.index)
     told = {name: states[column] == 1 for name, column in _RECOVERIES.items()}

@@ -1,12 +1,13 @@
 """The frame contracts: which columns each frame has, of which dtype, and what a row is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 INSTANT = "datetime64[ms, UTC]"
 WORDS = "category"  # text that says the same few words again and again, in their alphabetical order
@@ -29,6 +30,9 @@ PLANS: Contract = {
     "creator": WORDS,
     "action": WORDS,
 }
+
+# A row is any plan, of which there may be many; whether a window touches it.
+KEYS: Contract = {"plan_key": "str", "is_touched": "bool"}
 
 # A row is one deployment of a component in a plan, beside what is grouped by. `component` is the
 # component's latest name, `attempt` its rank within (project, plan, component, batch).
@@ -230,6 +234,18 @@ def spelt(rows: pd.DataFrame) -> pd.DataFrame:
     """Write the words of rows out as text, as tables have it."""
     words = [name for name, dtype in rows.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
     return rows.astype(dict.fromkeys(words, "str"))
+
+
+def stacked(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Put the rows of frames of the same columns one after the other; their words stay words, in common."""
+    words = [name for name, dtype in frames[0].dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
+    joined = {
+        name: union_categoricals([frame[name] for frame in frames], sort_categories=True)
+        if name in words
+        else pd.concat([frame[name] for frame in frames], ignore_index=True)
+        for name in frames[0].columns
+    }
+    return pd.DataFrame(joined, copy=False)
 
 
 def nothing(count: int) -> pd.Categorical:

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
-from reports.behind import COUNTS
+from reports.behind import COUNTS, weeks_told
 from reports.components import ComponentStory
 from reports.page import MOST_BYTES
 from reports.page_opens import cell_filter, key_of, query, row_filter
 from reports.page_releases import PACK, PACK_BYTES, TELLING, Packer
 from reports.page_scripts import OPENING, script_of
 from reports.page_tables import OPEN_NOTHING
-from reports.release_lists import Cell, Table, folder_of, listed, named, release_lists, weeks_told
+from reports.release_lists import Cell, Table, folder_of, listed, named, release_lists
 from reports.site_pages import About, site_page
 from reports.tables import NOTHING, records, told_columns
 from reports.week_bars import week_bars

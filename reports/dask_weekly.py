@@ -16,14 +16,13 @@ from distributed.scheduler import KilledWorker
 from archiver.dataset import DataSetError, Partition, held
 from archiver.errors import ArchiverError, SettingsError
 from archiver.settings import Settings
-from reports.behind import releases_behind, weeks_behind
+from reports.behind import releases_behind, weeks_behind, weeks_told
 from reports.columns import Frames
 from reports.data_set import ROWS_IN_PART, books, plan_ranges
 from reports.distributed import DaskFrames
 from reports.frames import books_of
 from reports.night_frames import load_night_runs
 from reports.page import lists_of
-from reports.release_lists import weeks_told
 from reports.spread import known
 from reports.weekly import WeeklyReport, weekly_report, weekly_window
 from reports.window import Window

@@ -1,199 +1,43 @@
-"""Frames that lie in parts, with Dask: what metrics note of `reports.spread` made into one graph of tasks, and done.
+"""Frames that lie in parts, with Dask: what was noted (`reports.noted`) made into one graph of tasks.
 
-Each part is read once, by one task: it runs all that was noted on the part, and gives away no more than what is put
-together. Counts are added up, a few parts at a time. The values of a quantile, a mean or a maximum are brought together
-group by group, so that each comes of all its group's values, by the same code as in memory. What comes after is small,
-and done here.
+Each part is read once, by one task, wherever a worker is. The values of groups are divided among buckets, so that each
+group's come together in one task, and pieces are put together a few parts at a time.
 """
 
 import secrets
-from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Hashable, Sequence
 from functools import reduce
 from operator import getitem
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 from dask.base import get_scheduler
 from dask.local import get_sync
 
-from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, ROLLBACKS, Contract, Frames, conform, empty, spelt
+from reports.brought import Values
+from reports.columns import ATTEMPTS, COMPONENTS, FAILURES, ROLLBACKS, Contract, Frames, conform, empty
+from reports.noted import PartFrames, Program, values_of
 from reports.releases import PLAN
-from reports.spread import Aggregations, Awaited, Spread, SpreadFrames, grouped, keyed, names_of
 
 _BUCKETS = 16  # among which groups are divided where their values are brought together
 _AT_ONCE = 16  # so many pieces one task puts together
-_SIZE = "rows in the group"
 
 Graph = dict[Hashable, Any]
 
 
-class Part(Protocol):
-    """A part of the archive, with whole plans: told by little, and read where it is worked on."""
-
-    def read(self) -> tuple[Frames, pd.DataFrame]:
-        """Read its frames, and its FAILURES."""
-
-
-# --- what is noted ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Value:
-    """What a step made of a part; the frames are the first, and the failures the second."""
-
-    number: int
-
-
-@dataclass(frozen=True)
-class _Step:
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of all parts."""
-
-    def pieces(self, rows: pd.DataFrame, _buckets: int) -> Mapping[int, pd.DataFrame]:
-        return {0: spelt(rows)}
-
-    def merged(self, pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        return pd.concat(pieces, ignore_index=True)
-
-    def done(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return rows
-
-
-@dataclass(frozen=True)
-class _Counts(_Rows):
-    """The counts of groups: what is counted in parts adds up."""
-
-    keys: Sequence[str]
-    counts: Aggregations
-
-    def pieces(self, rows: pd.DataFrame, _buckets: int) -> Mapping[int, pd.DataFrame]:
-        rows = rows.assign(**{_SIZE: 1})
-        return {0: grouped(rows, self.keys, {**self.counts, _SIZE: (_SIZE, "sum")}, {})}
-
-    def merged(self, pieces: Sequence[pd.DataFrame]) -> pd.DataFrame:
-        both = super().merged(pieces)
-        return both.groupby(names_of(self.keys), dropna=False, sort=False).sum().reset_index()
-
-
-@dataclass(frozen=True)
-class _Values(_Rows):
-    """The values of groups, those of one group in one bucket; and what they come to."""
-
-    keys: Sequence[str]
-    measures: Aggregations
-
-    def pieces(self, rows: pd.DataFrame, buckets: int) -> Mapping[int, pd.DataFrame]:
-        names = names_of(self.keys)
-        values = list(dict.fromkeys(column for column, _ in self.measures.values()))
-        rows = spelt(keyed(rows, self.keys)[[*names, *values]].dropna(how="all", subset=values))
-        bucket = pd.util.hash_pandas_object(rows[names], index=False) % buckets
-        return {number: rows[bucket == number] for number in range(buckets)}
-
-    def done(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return grouped(rows, names_of(self.keys), {}, self.measures)
-
-
-@dataclass
-class _Program:
-    """All that is to be done on each part, and what is to be brought home of it."""
-
-    steps: list[_Step] = field(default_factory=list)
-    brought: list[tuple[_Value, _Rows]] = field(default_factory=list)
-
-    def note(self, step: _Step) -> _Value:
-        self.steps.append(step)
-        return _Value(len(self.steps) + 1)
-
-    def bring(self, value: _Value, how: _Rows) -> "_Later":
-        self.brought.append((value, how))
-        return _Later(None, (len(self.brought) - 1,), {})
-
-
-@dataclass(frozen=True)
-class _Later(Awaited):
-    """A table that is brought home, by its number, or what a function will make of others."""
-
-    function: Callable[..., Any] | None
-    arguments: tuple[Any, ...]
-    options: Mapping[str, Any]
-
-    def applied(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "_Later":
-        return _Later(function, (self, *args), kwargs)
-
-    def value(self, home: Sequence[pd.DataFrame]) -> Any:
-        if self.function is None:
-            return home[self.arguments[0]]
-        arguments, options = _values((self.arguments, dict(self.options)), home)
-        return self.function(*arguments, **options)
-
-
-def _values(told: Any, home: Sequence[pd.DataFrame]) -> Any:
-    """Return mappings and tuples with what was awaited in them."""
-    if isinstance(told, _Later):
-        return told.value(home)
-    if isinstance(told, tuple):
-        return tuple(_values(one, home) for one in told)
-    if isinstance(told, dict):
-        return {name: _values(one, home) for name, one in told.items()}
-    return told
-
-
-class DaskRows(Spread):
-    """Rows that lie in parts: what steps make of each."""
-
-    def __init__(self, program: _Program, value: _Value) -> None:
-        """Stand for a value of each part."""
-        self._program, self.value = program, value
-
-    def applied(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> "DaskRows":
-        """Note a step. An argument that lies in parts too is taken part by part."""
-        arguments = tuple(one.value if isinstance(one, DaskRows) else one for one in (self, *args))
-        return DaskRows(self._program, self._program.note(_Step(function, arguments, kwargs)))
-
-    def grouped(self, keys: Sequence[str], counts: Aggregations, measures: Aggregations) -> _Later:
-        """Note that rows are put into groups."""
-        table = self._program.bring(self.value, _Counts(keys, counts))
-        values = self._program.bring(self.value, _Values(keys, measures)) if measures else None
-        return table.applied(_with_measures, values, names_of(keys))
-
-    def together(self) -> _Later:
-        """Note that rows are brought home."""
-        return self._program.bring(self.value, _Rows())
-
-
-def _with_measures(counts: pd.DataFrame, values: pd.DataFrame | None, keys: Sequence[str]) -> pd.DataFrame:
-    table = counts.drop(columns=_SIZE)
-    return table if values is None else table.merge(values, on=list(keys), how="left")
-
-
-# --- frames -----------------------------------------------------------------------------------------------------
-
-
-class DaskFrames(DaskRows, SpreadFrames):
-    """Frames in parts, each with whole plans; nights and runs, which are few, are here."""
+class DaskFrames(PartFrames):
+    """Frames in parts that Dask works on."""
 
     def __init__(self, parts: Sequence[Any], books: Frames, graph: Graph | None = None) -> None:
         """Begin with the parts, or the keys under which the graph has them, and the books as frames have them."""
-        super().__init__(_Program(), _Value(0))
-        self._parts, self._graph = parts, graph or {}
-        self.failures = DaskRows(self._program, _Value(1))
-        self.nights = books.nights
-        self.last_run_ended_at: datetime | None = books.last_run_ended_at
-        self.looked_at: Mapping[str, datetime] = books.looked_at
+        super().__init__(parts, books)
+        self._graph = graph or {}
 
     def known(self, told: Any) -> Any:
         """Do all that was noted, on the Dask scheduler that is set, by default in this thread."""
         get = get_scheduler() or get_sync
-        graph, homes = _graph(self._program, self._parts)
-        return _values(told, _all_home(self._program, get({**self._graph, **graph}, homes)))
+        graph, homes = _graph(self.program, self.parts)
+        return values_of(told, _all_home(self.program, get({**self._graph, **graph}, homes)))
 
 
 def dask_frames(
@@ -226,10 +70,10 @@ def _frames_of(
 # --- what is done -----------------------------------------------------------------------------------------------
 
 
-def _graph(program: _Program, parts: Sequence[Any]) -> tuple[Graph, list[Any]]:
+def _graph(program: Program, parts: Sequence[Any]) -> tuple[Graph, list[Any]]:
     """Return the tasks, and the keys of what is to come home: for each bucket, all of the program's tables."""
     name = f"reports-{secrets.token_hex(4)}"
-    has_values = any(isinstance(how, _Values) for _, how in program.brought)
+    has_values = any(isinstance(how, Values) for _, how in program.brought)
     buckets = min(_BUCKETS, len(parts)) if has_values else 1
     graph: Graph = {f"{name}-program": program}
     for number, part in enumerate(parts):
@@ -253,23 +97,19 @@ def _graph(program: _Program, parts: Sequence[Any]) -> tuple[Graph, list[Any]]:
     return graph, homes
 
 
-Pieces = dict[int, pd.DataFrame]
+Pieces = dict[int, Any]
 
 
-def _worked_on(program: _Program, part: Any, buckets: int) -> list[Pieces]:
+def _worked_on(program: Program, part: Any, buckets: int) -> list[Pieces]:
     """Do the steps on a part, and return by bucket what is brought home of it, by its number in the program."""
-    values = list(part if isinstance(part, tuple) else part.read())
-    for step in program.steps:
-        arguments = [values[one.number] if isinstance(one, _Value) else one for one in step.arguments]
-        values.append(step.function(*arguments, **step.options))
     pieces: list[Pieces] = [{} for _ in range(buckets)]
-    for number, (value, how) in enumerate(program.brought):
-        for bucket, piece in how.pieces(values[value.number], buckets).items():
+    for number, by_bucket in program.pieces(part, buckets):
+        for bucket, piece in by_bucket.items():
             pieces[bucket][number] = piece
     return pieces
 
 
-def _merged(program: _Program, pieces: Sequence[Pieces], is_last: bool) -> Pieces:
+def _merged(program: Program, pieces: Sequence[Pieces], is_last: bool) -> Pieces:
     merged = {}
     for number in pieces[0]:
         how = program.brought[number][1]
@@ -278,7 +118,7 @@ def _merged(program: _Program, pieces: Sequence[Pieces], is_last: bool) -> Piece
     return merged
 
 
-def _all_home(program: _Program, buckets: Sequence[Pieces]) -> list[pd.DataFrame]:
+def _all_home(program: Program, buckets: Sequence[Pieces]) -> list[Any]:
     """Return the program's tables, each put together of the buckets that have some of its groups."""
     tables = [[pieces[number] for pieces in buckets if number in pieces] for number in range(len(program.brought))]
     return [pd.concat(found, ignore_index=True) if len(found) > 1 else found[0] for found in tables]

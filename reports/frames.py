@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import (
     ColumnElement,
+    CompoundSelect,
     Engine,
-    Select,
     Table,
     case,
+    exists,
     func,
     select,
     union_all,
@@ -25,6 +26,7 @@ from reports.columns import (
     ATTEMPTS,
     COMPONENTS,
     GROUPED,
+    KEYS,
     LOOKS,
     NIGHTS,
     PLACE_LABELS,
@@ -78,8 +80,31 @@ def frames_of(
     only those of `groups` are read (None: all); the others are missing in every row. Of jobs those are named that a
     rollback may have undone, and all where rows are to be proven.
     """
-    plans = archive.facts(_select_touched(window, archive), _plans.c.plan_key, PLANS)
-    among = _few_of_all(archive, plans)
+    plans, books = touched_plans(archive, window), books_of(archive)
+    facts = frames_of_plans(
+        archive,
+        plans,
+        _few_of_all(archive, plans),
+        groups=groups,
+        attempt_columns=attempt_columns,
+        rollback_columns=rollback_columns,
+    )
+    return replace(facts, nights=books.nights, last_run_ended_at=books.last_run_ended_at, looked_at=books.looked_at)
+
+
+def frames_of_plans(
+    archive: Reading,
+    plans: pd.DataFrame,
+    among: Collection[str] | None,
+    *,
+    groups: Collection[str] | None = None,
+    attempt_columns: Contract = ATTEMPTS,
+    rollback_columns: Contract = ROLLBACKS,
+) -> Frames:
+    """Read the facts of some PLANS; the books are left out.
+
+    `among` are their keys; None where these are nearly all, and what is of others is rather left out afterwards.
+    """
     left_out = set() if groups is None else {*GROUPED} - {*groups}
     contract = {name: dtype for name, dtype in attempt_columns.items() if name not in left_out}
     attempts = _load(archive, schema.job_attempts, contract, plans, among)
@@ -90,12 +115,29 @@ def frames_of(
         places = [name for name in PLACE_LABELS if name not in ALL_LABELS]
         attempts = _beside(attempts, load_labels(archive, among), places)
     missing = {name: nothing(len(attempts)) for name in left_out if name in attempt_columns}
-    return replace(
-        books_of(archive),
+    return Frames(
         attempts=conform(attempts.assign(**missing), attempt_columns),
         rollbacks=conform(_load(archive, schema.rollbacks, rollback_columns, plans, among), rollback_columns),
         components=conform(_load(archive, schema.components, COMPONENTS, plans, among), COMPONENTS),
     )
+
+
+def touched_plans(archive: Reading, window: Window) -> pd.DataFrame:
+    """Read the PLANS with an attempt that started, or failed without a start, in the window."""
+    query = select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(_touched(window, archive)))
+    return archive.facts(query, _plans.c.plan_key, PLANS)
+
+
+def plan_keys(archive: Reading, window: Window) -> pd.DataFrame:
+    """Read the keys of all plans, those of one time together, and which of them the window touches."""
+    is_touched = _plans.c.plan_key.in_(_touched(window, archive))
+    query = select(_plans.c.plan_key, is_touched.label("is_touched")).where(archive.of_projects(_plans))
+    return archive.facts(query.order_by(_plans.c.executed_at), _plans.c.plan_key, KEYS)
+
+
+def plans_of(archive: Reading, keys: Collection[str]) -> pd.DataFrame:
+    """Read the PLANS of some keys."""
+    return archive.facts(select(*(_plans.c[name] for name in PLANS)), _plans.c.plan_key, PLANS, among=keys)
 
 
 def books_of(archive: Reading) -> Frames:
@@ -125,8 +167,7 @@ def _load_looks(archive: Reading) -> dict[str, datetime]:
     return dict(zip(looks["project_id"], looks["ended_at"], strict=True))
 
 
-def _select_touched(window: Window, archive: Reading) -> Select[Any]:
-    """Select the plans with an attempt that started, or failed without a start, in the window."""
+def _touched(window: Window, archive: Reading) -> CompoundSelect[Any]:
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
     started_at: ColumnElement[Any] = _attempts.c.started_at
     if _is_wide(window, archive):
@@ -146,7 +187,7 @@ def _select_touched(window: Window, archive: Reading) -> Select[Any]:
             archive.of_projects(_attempts),
         )
     )
-    return select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(union_all(begun, failed)))
+    return union_all(begun, failed)
 
 
 def _is_wide(window: Window, archive: Reading) -> bool:
@@ -173,8 +214,7 @@ def _load(
     told = [name for name in contract if name in PLANS]
     columns: dict[str, ColumnElement[Any]] = {name: table.c[name] for name in stored if name not in told}
     if table is _attempts and not {*PROOF} <= {*contract}:
-        is_undone = _attempts.c.job_id.in_(select(schema.rollbacks.c.job_id))
-        columns["job_id"] = case((is_undone, _attempts.c.job_id)).label("job_id")
+        columns["job_id"] = case((_is_undone(among), _attempts.c.job_id)).label("job_id")
     facts = archive.facts(
         select(*columns.values()), table.c.plan_key, {name: stored[name] for name in columns}, among=among
     )
@@ -185,6 +225,15 @@ def _load(
         facts, place = facts[place >= 0].reset_index(drop=True), place[place >= 0]
     beside = plans[told].take(place)
     return facts.drop(columns="plan_key").assign(**{name: beside[name].array for name in told})
+
+
+def _is_undone(among: Collection[str] | None) -> ColumnElement[bool]:
+    """Say which attempts a rollback may have undone: asked of all rollbacks at once, or of those of its component."""
+    rollbacks = schema.rollbacks
+    if among is None:
+        return _attempts.c.job_id.in_(select(rollbacks.c.job_id))
+    names = ("project_id", "plan_id", "component_id", "job_id")
+    return exists().where(*(rollbacks.c[name] == _attempts.c[name] for name in names))
 
 
 def _beside(rows: pd.DataFrame, known: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

@@ -17,8 +17,7 @@ from archiver.settings import Settings
 from reports.changes import load_changes
 from reports.columns import Frames
 from reports.definitions import DEFINITION_VERSIONS
-from reports.frames import frames_of
-from reports.messages import load_failures
+from reports.in_parts import frames_and_failures
 from reports.night_frames import load_night_runs
 from reports.reading import Reading, opened, reading
 from reports.render import render_json_file
@@ -38,8 +37,7 @@ def make_weekly(
     zone = ZoneInfo(settings.timezone)
     window = weekly_window(monday, zone)
     with opened(settings) as engine, reading(engine, projects, as_of) as now:
-        frames, failures = frames_of(now, window), load_failures(now, window)
-        return weekly_of(settings, engine, now, monday, frames, failures)
+        return weekly_of(settings, engine, now, monday, *frames_and_failures(now, window))
 
 
 def weekly_of(

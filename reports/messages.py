@@ -1,5 +1,6 @@
 """What failed and what it said, over the whole history that the archive holds."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pandas as pd
@@ -21,22 +22,24 @@ _READ: Contract = {
 _CONTRACT: Contract = {**_READ, **dict.fromkeys(("message", "name_in_place", *_WRITTEN), "str")}
 
 
-def load_failures(archive: Reading, window: Window) -> pd.DataFrame:
+def load_failures(archive: Reading, window: Window, among: Collection[str] | None = None) -> pd.DataFrame:
     """Read FAILURES from one state of the archive: every failure that started before the window's end.
+
+    `among` restricts it to some plans, by key.
 
     All of history is read, because whether a message is new can't be told from a window. Templates are those that the
     archiver wrote down by the rules of today; where it did not, they are made of the messages as it makes them. Of a
     message only so much is read as masking looks at, and of an attempt only where no template was written down.
     """
-    failures = pd.concat([_failures(kind, archive, window) for kind in KINDS], ignore_index=True)
+    failures = pd.concat([_failures(kind, archive, window, among) for kind in KINDS], ignore_index=True)
     failures = _with_templates(failures)
     failures = failures.merge(load_names(archive), on=["project_id", "component_id"], how="left")
     place = [name for name in PLACE_LABELS if name not in ALL_LABELS]
-    labels = load_labels(archive)
+    labels = load_labels(archive, among)
     return conform(failures.merge(labels, on=place, how="left"), FAILURES)
 
 
-def _failures(kind: FailureKind, archive: Reading, window: Window) -> pd.DataFrame:
+def _failures(kind: FailureKind, archive: Reading, window: Window, among: Collection[str] | None) -> pd.DataFrame:
     table = kind.table
     columns: dict[str, ColumnElement[Any]] = {name: column for name, column in table.c.items() if name in _READ}
     columns["kind"] = literal(kind.name)
@@ -46,7 +49,7 @@ def _failures(kind: FailureKind, archive: Reading, window: Window) -> pd.DataFra
     columns |= {name: schema.plans.c[name] for name in ("creator", "action")}
     query = failed_rows(kind, {name: columns[name] for name in _READ})
     query = query.where(kind.started_at < window.ends_at, archive.of_projects(table))
-    return archive.facts(_with_written(query, kind), table.c.plan_key, _CONTRACT)
+    return archive.facts(_with_written(query, kind), table.c.plan_key, _CONTRACT, among)
 
 
 def _with_written(query: Select[Any], kind: FailureKind) -> Select[Any]:

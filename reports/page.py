@@ -12,7 +12,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
-from reports.behind import COUNTS, weeks_behind
+from reports.behind import COUNTS, weeks_told
 from reports.comparisons import TOO_FEW
 from reports.definitions import DEFINITIONS
 from reports.dictionary import ABOUT_SQL, INTRODUCTION, sql_of
@@ -24,7 +24,7 @@ from reports.page_releases import PACK, PACK_BYTES, TELLING, Pack, Packer
 from reports.page_scripts import OPENING, policy_of, script_of
 from reports.page_tables import page_table
 from reports.quality import CHECKS
-from reports.release_lists import folder_of, named, release_lists, weeks_told
+from reports.release_lists import folder_of, named, release_lists
 from reports.shown import break_sentences, has_teams
 from reports.tables import MINUS, NOTHING, clean, percent_text, seconds_text
 from reports.verdict import Measure
@@ -93,6 +93,8 @@ def weekly_pages(report: WeeklyReport, charts: Sequence[Chart], site: Site | Non
     page = page_name(report.week)
     yield page, text
     yield from named(page, report.lists.items())
+    for week in report.older_weeks:
+        yield from named(page, lists_of(report.week, report.every.of([week]), [week]))
     yield from named(page, lists_of(report.week, report.behind, [week for week in _told(report) if week not in whole]))
 
 
@@ -135,10 +137,8 @@ def _told(report: WeeklyReport) -> list[str]:
 
 def _packer(report: WeeklyReport) -> Packer:
     """Return what packs the report's releases: of its newest weeks, where there are more than a page can hold."""
-    weeks, behind = [week.label for week in report.window.weeks], report.behind
-    newest = weeks[-weeks_behind(behind["week"].value_counts().reindex(weeks, fill_value=0).to_list()) :]
-    is_packable = behind["week"].isin(newest) | (behind["week"] == "") | (behind["also"] != "")
-    return Packer(behind[is_packable], newest[::-1])
+    newest = [week.label for week in report.window.weeks[-report.behind_weeks :]]
+    return Packer(report.behind, newest[::-1])
 
 
 def _names(report: WeeklyReport) -> list[str]:
@@ -161,7 +161,7 @@ def _context(report: WeeklyReport, charts: Sequence[Chart], site: Site | None) -
         "hits": HITS,
         "telling": TELLING,
         "lists": folder_of(page_name(report.week)),
-        "listed": sorted({*_told(report), *report.lists}),
+        "listed": sorted({*_told(report), *report.older_weeks, *report.lists}),
         "sections": SECTIONS,
         "wrong": WRONG,
         "nights": NIGHTS,

@@ -9,9 +9,24 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import JSON, ColumnElement, Connection, Engine, Select, Table, Text, cast, func, select, true
+from sqlalchemy import (
+    JSON,
+    Column,
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    Table,
+    Text,
+    cast,
+    func,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
+from archiver import schema
 from archiver.archive import open_reader
 from archiver.asof import as_known_at
 from archiver.database import first_line
@@ -45,7 +60,7 @@ class Reading:
     def facts(
         self,
         query: Select[Any],
-        plan_key: ColumnElement[Any],
+        plan_key: Column[Any],
         contract: Contract,
         among: Collection[str] | None = None,
     ) -> pd.DataFrame:
@@ -53,10 +68,14 @@ class Reading:
 
         `among` restricts it to some plans, by key.
         """
-        parts = []
-        for connection, is_known in self._sources():
-            chosen = true() if among is None else plan_key.in_(_each(connection, among))
-            parts.append(self._read(connection, query.where(is_known(plan_key), chosen), contract))
+        if among is None:
+            asked = [(connection, is_known(plan_key)) for connection, is_known in self._sources()]
+        else:
+            otherwise = self.refolded.intersection(among)
+            known = [(self.stored, otherwise.symmetric_difference(among) if otherwise else among)]
+            known += [(self.remembered, otherwise)] if self.remembered is not None else []
+            asked = [(connection, _of_plans(connection, plan_key, keys)) for connection, keys in known]
+        parts = [self._read(connection, query.where(is_asked), contract) for connection, is_asked in asked]
         return conform(pd.concat(parts, ignore_index=True), contract) if len(parts) > 1 else parts[0]
 
     def first_ranked(self, query_of: Callable[[KnownPlans], Select[Any]], contract: Contract) -> pd.DataFrame:
@@ -121,6 +140,13 @@ class Reading:
 
 def _every(_: ColumnElement[Any]) -> ColumnElement[bool]:
     return true()
+
+
+def _of_plans(connection: Connection, plan_key: Column[Any], keys: Collection[str]) -> ColumnElement[bool]:
+    """Say which facts are of some plans, by key. The tables of facts have an index by a plan's identifiers alone."""
+    facts, plans = plan_key.table, schema.plans.alias()
+    asked = select(plans.c.project_id, plans.c.plan_id).where(plans.c.plan_key.in_(_each(connection, keys)))
+    return tuple_(facts.c.project_id, facts.c.plan_id).in_(asked)
 
 
 def _each(connection: Connection, keys: Collection[str]) -> Select[Any]:

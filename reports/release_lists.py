@@ -60,12 +60,6 @@ def named(page: str, lists: Iterable[tuple[str, str]]) -> Iterator[tuple[str, st
         yield f"{folder_of(page)}/{week}.html", text
 
 
-def weeks_told(releases: pd.DataFrame) -> list[str]:
-    """Name the weeks in which releases began or stand in a count, which are those of which there can be a list."""
-    also = {told.split("=")[0] for one in releases["also"].unique() for told in one.split()}
-    return sorted((also | set(releases["week"])) - {""})
-
-
 def release_lists(
     releases: pd.DataFrame, weeks: Sequence[str], page: str, title: str, without: Sequence[str] = ()
 ) -> Iterator[tuple[str, str]]:

@@ -1,11 +1,12 @@
 """How a metric runs where its frames are not in memory: plan by plan, then group by group, then on what came of it.
 
 On frames in memory each function of this module does at once what its name says. On frames that are spread over many
-parts, each with whole plans, it notes what is to be done (see `reports.distributed`). So a metric is written once.
+parts, each with whole plans, it notes what is to be done (see `reports.noted`). So a metric is written once.
 """
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
@@ -37,6 +38,10 @@ class Spread(ABC):
     @abstractmethod
     def together(self) -> Any:
         """Note that the rows of all parts are to be brought together."""
+
+    @abstractmethod
+    def put_aside(self, column: str) -> Any:
+        """Note that the rows of all parts are to be put aside."""
 
 
 class Awaited(ABC):
@@ -83,11 +88,20 @@ def grouped(rows: pd.DataFrame, keys: Sequence[str], counts: Aggregations, measu
     if isinstance(rows, Spread):
         return cast("pd.DataFrame", rows.grouped(keys, counts, measures))
     by = keyed(rows, keys).groupby(names_of(keys), dropna=False, sort=False)
-    parts = {
-        name: by[column].quantile(how) if isinstance(how, float) else by[column].agg(how)
-        for name, (column, how) in {**counts, **measures}.items()
-    }
+    parts = {name: _aggregated(by[column], how) for name, (column, how) in {**counts, **measures}.items()}
     return spelt(pd.DataFrame(parts, columns=list(parts)).reset_index())
+
+
+def _aggregated(by: Any, how: str | float) -> Any:
+    if isinstance(how, float):
+        return by.quantile(how)
+    return by.agg(_mean if how == "mean" else how)
+
+
+def _mean(values: "pd.Series[float]") -> float:
+    """Return the mean, to the last digit the same in whatever order the values come."""
+    known = values.dropna()
+    return math.fsum(known) / len(known) if len(known) else math.nan
 
 
 def keyed(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
@@ -103,6 +117,32 @@ def names_of(keys: Sequence[str]) -> list[str]:
 def together(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of all parts, in no certain order."""
     return cast("pd.DataFrame", rows.together()) if isinstance(rows, Spread) else spelt(rows)
+
+
+class Aside(ABC):
+    """Rows put aside by what each says in a column of text: they may be more than fit into memory."""
+
+    @abstractmethod
+    def of(self, words: Collection[str]) -> pd.DataFrame:
+        """Return the rows that say one of the words, without that column, in no certain order."""
+
+
+class AsideInMemory(Aside):
+    """Rows that do fit into memory."""
+
+    def __init__(self, rows: pd.DataFrame, column: str) -> None:
+        """Hold all of them."""
+        self._said, self._rows = rows[column], rows.drop(columns=column)
+
+    def of(self, words: Collection[str]) -> pd.DataFrame:
+        """Return some of them."""
+        is_asked = self._said.isin(list(words))
+        return self._rows if is_asked.all() else self._rows[is_asked]
+
+
+def put_aside(rows: pd.DataFrame, column: str) -> Aside:
+    """Return the rows of all parts by what they say in a column, which is missing in none."""
+    return cast("Aside", rows.put_aside(column)) if isinstance(rows, Spread) else AsideInMemory(rows, column)
 
 
 def known(frames: Any, *told: Any) -> tuple[Any, ...]:

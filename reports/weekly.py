@@ -1,6 +1,6 @@
 """The weekly report: one week in half a year, as numbers, tables and the sentences that say what they mean."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from reports.banner import banner
-from reports.behind import releases_behind
+from reports.behind import Behind, releases_by_week, weeks_behind, weeks_told
 from reports.columns import FAILURES, KNOWN_FAILURES, NIGHT_RUNS, Frames, empty
 from reports.comparisons import fisher, poisson_change
 from reports.composition import weekly_tables
@@ -35,8 +35,8 @@ class WeeklyReport:
     `verdict` is on this week, `settled` on the latest before it that is no longer provisional.
     `as_of` is when the newest run that it knows ended; `restated` what it tells otherwise than one issued before.
     `breaks` names each week from which a definition is another than in the reports issued on those before.
-    `behind` holds the component releases of its last `behind_weeks` weeks, with the counts in which each stands;
-    `lists` are those of the weeks before, written already, by week: of a data set, which need not fit into memory.
+    `behind` holds the component releases of its last `behind_weeks` weeks, with the counts in which each stands; those
+    of the `older_weeks` with any are told by `every`, which need not fit into memory, or by `lists`, written already.
     `banner` is the sentence that stands above all where the night that ends the week is missing.
     """
 
@@ -49,7 +49,9 @@ class WeeklyReport:
     tables: Mapping[str, pd.DataFrame]
     verdict: Verdict
     behind: pd.DataFrame
-    behind_weeks: int = WEEKS
+    behind_weeks: int
+    every: Behind
+    older_weeks: tuple[str, ...] = ()
     lists: Mapping[str, str] = field(default_factory=dict)
     settled: Verdict | None = None
     as_of: datetime | None = None
@@ -85,24 +87,27 @@ def weekly_report(
     night_runs: pd.DataFrame | None = None,
     baseline: Baseline | None = None,
     issued: Mapping[str, Mapping[str, int]] | None = None,
-    behind_weeks: int = WEEKS,
+    behind_weeks: int | None = None,
 ) -> WeeklyReport:
     """Make the report of the week that begins on `monday` from the frames of its weeks, FAILURES of all history,
     the KNOWN_FAILURES of the night that ends it, and the NIGHT_RUNS.
 
     `baseline` is the issued report to compare it with, `issued` the definition versions of those on its weeks.
+    Of releases those of the last `behind_weeks` alone are asked for; by default all are, and as many held as few are.
     It states nothing but what the archive holds: what is provisional is told by the newest run's end,
     so that the same archive gives the same report on any day. `reports rollbacks` tells it by now instead,
     and so can call a week settled that a report from an archive some nights behind still calls provisional.
     """
     window, as_of = weekly_window(monday, zone), frames.last_run_ended_at
     failures = empty(FAILURES) if failures is None else failures
-    told, judged, settled, behind, doubtful = known(
+    labels = [week.label for week in window.weeks]
+    asked = labels if behind_weeks is None else labels[-behind_weeks:]
+    told, judged, settled, every, doubtful = known(
         frames,
         weekly_tables(frames, failures, window, as_of=as_of, recheck_days=recheck_days),
         verdict(frames, window, as_of=as_of),
         _settled(frames, window, as_of),
-        releases_behind(frames, failures, window, weeks=[week.label for week in window.weeks[-behind_weeks:]]),
+        releases_by_week(frames, failures, window, weeks=asked),
         together(_doubtful_times(frames, window.last(1))),
     )
     tables = {"verdict": judged.table(), **told}
@@ -113,6 +118,8 @@ def weekly_report(
     sentences = _sentences(headline, is_over=above is None) | {"verdict": judged.sentence}
     if headline["rollbacks_failed"] or headline["rollbacks_failed_before"]:
         sentences["rollback_failures"] = rollback_failures_sentence(headline)
+    last = weeks_behind(tables["delivery"]["releases"].to_list())
+    behind = every.of(labels[-last:])
     restated = None
     if baseline is not None:
         restated = restated_since(baseline, tables, window)
@@ -128,13 +135,21 @@ def weekly_report(
         tables=tables,
         verdict=judged,
         behind=behind,
-        behind_weeks=behind_weeks,
+        behind_weeks=last,
+        every=every,
+        older_weeks=_with_releases(asked[:-last], tables["delivery"], behind),
         settled=settled,
         as_of=as_of,
         restated=restated,
         breaks=definition_breaks(issued or {}, window),
         banner=above,
     )
+
+
+def _with_releases(weeks: Sequence[str], delivery: pd.DataFrame, behind: pd.DataFrame) -> tuple[str, ...]:
+    """Name those of the weeks in which a release began, or stands in a count."""
+    told = {*delivery.loc[delivery["releases"] > 0, "week"], *weeks_told(behind)}
+    return tuple(week for week in weeks if week in told)
 
 
 def _nights(night_runs: pd.DataFrame, window: Window) -> pd.DataFrame:

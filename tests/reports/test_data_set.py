@@ -170,9 +170,9 @@ def test_weeks_whose_releases_stayed_where_they_are_have_lists_of_them(sqlite_ar
     from reports.render import render_weekly
 
     export_random(sqlite_archive, 57)
+    every = of_archive(sqlite_archive, MONDAY).behind
     monkeypatch.setattr("reports.behind.ROWS_BEHIND", 60)
     report = of_data_set(MONDAY)
-    every = of_archive(sqlite_archive, MONDAY).behind
     weeks = sorted(set(every["week"]) - {""})
     last = {week.label for week in report.window.weeks[-report.behind_weeks :]}
 

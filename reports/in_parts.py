@@ -1,0 +1,71 @@
+"""Frames too many to be held at once: the archive in parts, read one after the other from one state of it."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import pandas as pd
+from sqlalchemy import func, select
+
+from archiver.schema import job_attempts
+from reports.columns import Frames
+from reports.frames import books_of, frames_of, frames_of_plans, plan_keys, plans_of
+from reports.messages import load_failures
+from reports.noted import PartFrames
+from reports.reading import Reading
+from reports.window import Window
+
+ROWS_IN_MEMORY = 300_000  # attempts of the window
+ROWS_IN_PART = 100_000
+
+
+@dataclass(frozen=True)
+class PlansPart:
+    """Plans, by key, that the window touches; or others, of which nothing is asked but how they failed before."""
+
+    archive: Reading
+    window: Window
+    keys: "pd.Series[str]"
+    is_touched: bool = True
+
+    def read(self) -> tuple[Frames | None, pd.DataFrame]:
+        """Read their frames, without books, and their FAILURES."""
+        keys = self.keys.to_list()
+        failures = load_failures(self.archive, self.window, keys)
+        if not self.is_touched:
+            return None, failures
+        return frames_of_plans(self.archive, plans_of(self.archive, keys), keys), failures
+
+
+def frames_and_failures(archive: Reading, window: Window) -> tuple[Frames, pd.DataFrame]:
+    """Read what a weekly report needs: the frames of a window, and FAILURES up to its end.
+
+    Where the window has more attempts than fit into memory with ease, both lie in parts, which are read while
+    the report is made of them: until then the archive stays open.
+    """
+    attempts = _attempts_in(archive, window)
+    if attempts <= ROWS_IN_MEMORY:
+        return frames_of(archive, window), load_failures(archive, window)
+    frames = PartFrames(parts_of(archive, window, -(-attempts // ROWS_IN_PART)), books_of(archive))
+    return cast("Frames", frames), cast("pd.DataFrame", frames.failures)
+
+
+def parts_of(archive: Reading, window: Window, count: int) -> list[PlansPart]:
+    """Divide the plans that the window touches into so many parts, and the others into parts as large.
+
+    Those of one time come together: their rows lie close to each other, and their releases in few weeks.
+    """
+    known = plan_keys(archive, window)
+    size = max(1, -(-int(known["is_touched"].sum()) // max(1, count)))
+    return [
+        PlansPart(archive, window, keys.iloc[start : start + size], is_touched)
+        for is_touched in (True, False)
+        for keys in [known.loc[known["is_touched"] == is_touched, "plan_key"]]
+        for start in range(0, max(len(keys), is_touched), size)  # of frames there is a part, be it empty
+    ]
+
+
+def _attempts_in(archive: Reading, window: Window) -> int:
+    started_at = job_attempts.c.started_at
+    inside = (started_at >= window.starts_at) & (started_at < window.ends_at)
+    query = select(func.count()).select_from(job_attempts).where(inside, archive.of_projects(job_attempts))
+    return archive.stored.scalar(query) or 0
