@@ -8,13 +8,14 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import (
     ColumnElement,
-    CompoundSelect,
     Engine,
+    Select,
     Table,
     case,
     exists,
     func,
     select,
+    union,
     union_all,
 )
 from sqlalchemy.sql.elements import UnaryExpression
@@ -124,15 +125,21 @@ def frames_of_plans(
 
 def touched_plans(archive: Reading, window: Window) -> pd.DataFrame:
     """Read the PLANS with an attempt that started, or failed without a start, in the window."""
-    query = select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(_touched(window, archive)))
+    touched = union_all(*_touched(window, archive))
+    query = select(*(_plans.c[name] for name in PLANS)).where(_plans.c.plan_key.in_(touched))
     return archive.facts(query, _plans.c.plan_key, PLANS)
 
 
 def plan_keys(archive: Reading, window: Window) -> pd.DataFrame:
     """Read the keys of all plans, those of one time together, and which of them the window touches."""
-    is_touched = _plans.c.plan_key.in_(_touched(window, archive))
-    query = select(_plans.c.plan_key, is_touched.label("is_touched")).where(archive.of_projects(_plans))
-    return archive.facts(query.order_by(_plans.c.executed_at), _plans.c.plan_key, KEYS)
+    touched = union(*_touched(window, archive)).subquery()  # joined: PostgreSQL would look through a long IN each time
+    query = (
+        select(_plans.c.plan_key, touched.c.plan_key.is_not(None).label("is_touched"))
+        .outerjoin(touched, touched.c.plan_key == _plans.c.plan_key)
+        .where(archive.of_projects(_plans))
+        .order_by(_plans.c.executed_at)
+    )
+    return archive.facts(query, _plans.c.plan_key, KEYS)
 
 
 def plans_of(archive: Reading, keys: Collection[str]) -> pd.DataFrame:
@@ -167,7 +174,7 @@ def _load_looks(archive: Reading) -> dict[str, datetime]:
     return dict(zip(looks["project_id"], looks["ended_at"], strict=True))
 
 
-def _touched(window: Window, archive: Reading) -> CompoundSelect[Any]:
+def _touched(window: Window, archive: Reading) -> tuple[Select[Any], Select[Any]]:
     inferred = func.coalesce(_plans.c.executed_at, _attempts.c.first_seen_at)
     started_at: ColumnElement[Any] = _attempts.c.started_at
     if _is_wide(window, archive):
@@ -187,7 +194,7 @@ def _touched(window: Window, archive: Reading) -> CompoundSelect[Any]:
             archive.of_projects(_attempts),
         )
     )
-    return union_all(begun, failed)
+    return begun, failed
 
 
 def _is_wide(window: Window, archive: Reading) -> bool:
@@ -214,7 +221,7 @@ def _load(
     told = [name for name in contract if name in PLANS]
     columns: dict[str, ColumnElement[Any]] = {name: table.c[name] for name in stored if name not in told}
     if table is _attempts and not {*PROOF} <= {*contract}:
-        columns["job_id"] = case((_is_undone(among), _attempts.c.job_id)).label("job_id")
+        columns["job_id"] = case((_is_undone(), _attempts.c.job_id)).label("job_id")
     facts = archive.facts(
         select(*columns.values()), table.c.plan_key, {name: stored[name] for name in columns}, among=among
     )
@@ -227,11 +234,9 @@ def _load(
     return facts.drop(columns="plan_key").assign(**{name: beside[name].array for name in told})
 
 
-def _is_undone(among: Collection[str] | None) -> ColumnElement[bool]:
-    """Say which attempts a rollback may have undone: asked of all rollbacks at once, or of those of its component."""
+def _is_undone() -> ColumnElement[bool]:
+    """Say which attempts a rollback may have undone: one of their component in the plan."""
     rollbacks = schema.rollbacks
-    if among is None:
-        return _attempts.c.job_id.in_(select(rollbacks.c.job_id))
     names = ("project_id", "plan_id", "component_id", "job_id")
     return exists().where(*(rollbacks.c[name] == _attempts.c[name] for name in names))
 
