@@ -1,6 +1,9 @@
 """One run of one project, start to finish: lease, list, decide, fetch, save, tombstone, close."""
 
 import asyncio
+import random
+from collections.abc import Collection
+from operator import itemgetter
 
 import structlog
 from msgspec.structs import replace
@@ -101,8 +104,7 @@ class _Run:
         counts.plans_listed = len(listed) + len(nameless)
         counts.plans_skipped = len(listed) - len(due)
         await self.books.load_known([seen.plan_id for seen in due])
-        # Those that failed when last tried come last: a run that breaks off at them has archived all others.
-        due.sort(key=lambda seen: seen.plan_id in self.books.failing)
+        due = _spread(due, self.books.failing, self.books.result.run_id)
         self.books.unsaved = {seen.plan_id for seen in due}
         with self.options.stop.held():
             await self._fetch_all(due, deadline)
@@ -205,6 +207,16 @@ class _Run:
             await self.books.save(batch, self.books.take_failures())
             raise
         await self.books.save(batch, self.books.take_failures())
+
+
+def _spread(due: list[Seen], failing: Collection[str], seed: str) -> list[Seen]:
+    """Put the plans that failed when last tried here and there among the others.
+
+    Many together would be taken for an API that is away, in run after run, and none behind them would be archived.
+    """
+    dice = random.Random(seed)  # noqa: S311 - no secret
+    places = [dice.random() * len(due) if seen.plan_id in failing else place for place, seen in enumerate(due)]
+    return [seen for _, seen in sorted(zip(places, due, strict=True), key=itemgetter(0))]
 
 
 def _count(listing: PlanList) -> str:

@@ -511,17 +511,23 @@ async def test_twenty_requests_in_a_row_without_an_answer_end_the_run_in_part(ar
 
 
 async def test_plans_that_never_answer_keep_none_of_those_behind_them_from_being_archived(archive, api):
-    """A run breaks off at twenty of them; these come last in the next."""
-    api.items = [plan_item(f"p{number:02}") for number in range(50)]
+    """A run breaks off at twenty of them; in the next these stand here and there, and all plans are tried."""
+    api.items = [plan_item(f"p{number:02}") for number in range(100)]
 
     def broken():
         api.counts.given_up_in_a_row += 1
         return GiveUpPlanError("HTTP 500", stage="deploy_info", status=500)
 
-    api.infos = {f"p{number:02}": broken for number in range(30)}
-    fetched = []
+    def good(plan_id):
+        api.counts.given_up_in_a_row = 0
+        return deploy_info(plan_id)
+
+    api.infos = {f"p{number:02}": broken if number < 25 else partial(good, f"p{number:02}") for number in range(100)}
+    results = []
     for _ in range(2):
         api.counts = Counts()
-        fetched.append((await run(archive, api)).counts.plans_fetched)
+        counts = (await run(archive, api)).counts
+        results.append((counts.plans_fetched, len({*api.asked})))
+        api.asked.clear()
 
-    assert fetched == [0, 20]
+    assert results == [(0, 20), (75, 100)]
