@@ -102,7 +102,7 @@ def worker_pids():
     return set(client.run(os.getpid).values())
 
 
-LIMIT = 1_000 * MIB
+LIMIT = 800 * MIB
 BY_WEEK = """
     SELECT week, count(*) FILTER (outcome IN ('succeeded', 'failed')), count(*) FILTER (outcome = 'failed')
     FROM {job_attempts} GROUP BY week ORDER BY week"""
