@@ -102,7 +102,7 @@ def worker_pids():
     return set(client.run(os.getpid).values())
 
 
-LIMIT = 800 * MIB
+LIMIT = 900 * MIB
 BY_WEEK = """
     SELECT week, count(*) FILTER (outcome IN ('succeeded', 'failed')), count(*) FILTER (outcome = 'failed')
     FROM {job_attempts} GROUP BY week ORDER BY week"""
@@ -137,7 +137,7 @@ def asked(directory, query):
 
 def test_ten_times_what_memory_holds_is_worked_out_as_sql_has_it(tmp_path):
     small, large = tmp_path / "small", tmp_path / "large"
-    assert write_data_set(large, 600_000) > 9.5 * write_data_set(small, 60_000)
+    assert write_data_set(large, 900_000) > 9.5 * write_data_set(small, 90_000)
     assert report(small, "memory").returncode == 0
     assert report(large, "memory").returncode != 0
 
