@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
 from operator import itemgetter
 
 import structlog
@@ -19,7 +20,7 @@ from archiver.lease import kept_alive
 from archiver.ledger import RunResult
 from archiver.listing import read_list
 from archiver.run_books import RunBooks
-from archiver.store import Seen, body_of
+from archiver.store import KnownPlan, Seen, body_of
 
 log = structlog.get_logger()
 
@@ -27,6 +28,7 @@ SAVE_PLANS = 100
 # So many requests in a row without an answer, each tried for ARCHIVER_RETRY_SECONDS: the API is away, not the plan.
 MOST_GIVEN_UP = 20
 SAVE_BYTES = 32 * 2**20
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 async def archive_project(
@@ -104,7 +106,7 @@ class _Run:
         counts.plans_listed = len(listed) + len(nameless)
         counts.plans_skipped = len(listed) - len(due)
         await self.books.load_known([seen.plan_id for seen in due])
-        due = _spread(due, self.books.failing, self.books.result.run_id)
+        due = _in_turn(due, self.books.known, self.books.failing, self.books.result.run_id)
         self.books.unsaved = {seen.plan_id for seen in due}
         with self.options.stop.held():
             await self._fetch_all(due, deadline)
@@ -209,11 +211,17 @@ class _Run:
         await self.books.save(batch, self.books.take_failures())
 
 
-def _spread(due: list[Seen], failing: Collection[str], seed: str) -> list[Seen]:
-    """Put the plans that failed when last tried here and there among the others.
+def _in_turn(due: list[Seen], known: Mapping[str, KnownPlan], failing: Collection[str], seed: str) -> list[Seen]:
+    """Put the plans that were seen longest ago first, new ones before all: should the time not last for all of them,
+    the next run begins with the rest. Those that failed when last tried stand here and there among the others.
 
-    Many together would be taken for an API that is away, in run after run, and none behind them would be archived.
+    Many of these together would be taken for an API that is away, in run after run, and none behind them be archived.
     """
+
+    def turn(seen: Seen) -> datetime:
+        return known[seen.plan_id].last_seen_at if seen.plan_id in known else _NEVER
+
+    due = sorted(due, key=turn)
     dice = random.Random(seed)  # noqa: S311 - no secret
     places = [dice.random() * len(due) if seen.plan_id in failing else place for place, seen in enumerate(due)]
     return [seen for _, seen in sorted(zip(places, due, strict=True), key=itemgetter(0))]

@@ -48,7 +48,7 @@ _MEANINGS: dict[str, dict[str, str]] = {
         "timeout_seconds": "Longest time of a whole request",
         "list_timeout_seconds": "The same for the list of plans",
         "retry_seconds": "Longest time spent on one request with its retries",
-        "run_seconds": "Longest time of a run, which then ends as partial",
+        "run_seconds": "Longest time of a run, which then ends as partial: the next begins with the rest",
         "recheck_days": "How long a settled plan is fetched again every night: rollbacks come late",
         "sweep_days": "After that, each is fetched once in so many days; 0 is never",
         "proxy": "For every connection. Without it `HTTPS_PROXY` and `NO_PROXY` hold",

@@ -298,6 +298,25 @@ async def test_a_run_that_reaches_its_time_is_partial_and_names_what_it_did_not_
     assert [row["state"] for row in archive.rows(schema.nights)] == ["partial"]
 
 
+async def test_the_next_run_begins_with_what_one_did_not_come_to_in_its_time(archive, api, clock):
+    async def answer_two_a_night(name):
+        if len(api.asked) > 2:
+            await asyncio.Event().wait()
+        return deploy_info(name)
+
+    api.items = [plan_item(name, "RUNNING") for name in ("a", "b", "c", "d")]
+    await run(archive, api)
+    api.infos = {name: partial(answer_two_a_night, name) for name in ("a", "b", "c", "d", "new")}
+    asked = []
+    for _ in range(2):
+        clock.advance(DAY_MS / 1000)
+        await run(archive, api, run_seconds=0.5)
+        asked.append(list(api.asked))
+        api.items.append(plan_item("new"))
+
+    assert asked == [["a", "b", "c"], ["new", "c", "d"]]
+
+
 async def test_credentials_refused_half_way_end_the_run_as_partial(archive, api):
     api.items = [plan_item(name) for name in ("a", "b", "c")]
     api.infos = {"b": GiveUpRunError("the token was refused", stage="deploy_info", status=401)}
