@@ -15,7 +15,7 @@ from reports.reading import Reading
 from reports.window import Window
 
 ROWS_IN_MEMORY = 300_000  # attempts of the window
-ROWS_IN_PART = 100_000
+ROWS_IN_PART = 200_000  # each part costs as much again as thousands of rows, whatever it holds
 
 
 @dataclass(frozen=True)
