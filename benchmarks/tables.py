@@ -74,16 +74,22 @@ def by_reports(url):
     from archiver.database import open_read_only
     from reports.batch_timing import batch_timing
     from reports.failure_rates import failure_rates
-    from reports.frames import load_frames
     from reports.groups import Selection
+    from reports.in_parts import frames_of_tables
+    from reports.reading import reading
     from reports.rollbacks import rollback_rates
+    from reports.spread import known
     from reports.window import Window
 
     window = Window.between(SINCE, UNTIL, ZoneInfo("UTC"))
-    frames = load_frames(open_read_only(url, SCHEMA), window, groups=())  # these are grouped by week and batch alone
-    table = failure_rates(frames, Selection(window))
-    rollback_rates(frames, Selection(window), as_of=window.ends_at, recheck_days=14)
-    batch_timing(frames, Selection(window, by=("week", "batch")))
+    with reading(open_read_only(url, SCHEMA)) as archive:
+        frames = frames_of_tables(archive, window, groups=())  # these are grouped by week and batch alone
+        table, *_ = known(
+            frames,
+            failure_rates(frames, Selection(window)),
+            rollback_rates(frames, Selection(window), as_of=window.ends_at, recheck_days=14),
+            batch_timing(frames, Selection(window, by=("week", "batch"))),
+        )
     return int(table["finished"].sum())
 
 

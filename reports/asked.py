@@ -1,4 +1,4 @@
-"""What the command line asks for, brought together: settings, clock, selection, frames; and where answers go."""
+"""What the command line asks for, brought together: settings, clock, selection, tables; and where answers go."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
@@ -19,10 +19,11 @@ from archiver.files import make_folder, write_file
 from archiver.settings import load_settings
 from reports.columns import Frames
 from reports.errors import UsageError
-from reports.frames import frames_of
 from reports.groups import GROUP_COLUMNS, Selection, parse_by, parse_where
+from reports.in_parts import frames_of_tables
 from reports.messages import load_failures
 from reports.reading import Reading, opened, reading
+from reports.spread import known
 from reports.tables import render_csv, render_json, render_markdown, render_parquet, render_text, told_columns
 from reports.window import window_from
 
@@ -41,7 +42,7 @@ class Format(StrEnum):
 
 
 class Asked:
-    """What every table's options come to: settings, selection, and the frames that answer, read when asked for."""
+    """What every table's options come to: settings, selection, and what is made of the archive when asked for."""
 
     def __init__(
         self,
@@ -76,12 +77,17 @@ class Asked:
         """The projects to read; None for all."""
         return self.selection.where.get("project")
 
-    @cached_property
-    def frames(self) -> Frames:
-        """The frames of the tables."""
+    def table(self, make: Callable[[Frames], pd.DataFrame]) -> pd.DataFrame:
+        """Make a table of the frames that answer, while the archive is open: they may lie in parts of it."""
         selection = self.selection
         groups = {column for key in (*selection.by, *selection.where) for column in GROUP_COLUMNS[key]}
-        return self.read(lambda archive: frames_of(archive, selection.window, groups=groups))
+
+        def made(archive: Reading) -> pd.DataFrame:
+            frames = frames_of_tables(archive, selection.window, groups)
+            (table,) = known(frames, make(frames))
+            return cast("pd.DataFrame", table)
+
+        return self.read(made)
 
     @cached_property
     def failures(self) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def _failure_rates(
     asked = Asked(
         clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
-    table = failure_rates(asked.frames, asked.selection, unit=unit.value)
+    table = asked.table(lambda frames: failure_rates(frames, asked.selection, unit=unit.value))
     asked.write(table, f"Failure rates, by {unit.value}", format_, output, note=_UNSEEN)
 
 
@@ -111,12 +111,14 @@ def _rollbacks(
     asked = Asked(
         clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
-    table = rollback_rates(
-        asked.frames,
-        asked.selection,
-        as_of=asked.now,
-        recheck_days=asked.settings.recheck_days,
-        within_days=within_days,
+    table = asked.table(
+        lambda frames: rollback_rates(
+            frames,
+            asked.selection,
+            as_of=asked.now,
+            recheck_days=asked.settings.recheck_days,
+            within_days=within_days,
+        )
     )
     note = f"Provisional: the week ended less than {asked.settings.recheck_days} days ago, more can come."
     asked.write(table, "Rollbacks of finished component releases", format_, output, note=note)
@@ -150,10 +152,10 @@ def _batch_timing(
         keys=BATCH_KEYS,
     )
     if trend:
-        table = batch_trend(asked.frames, asked.selection)
-        title = "Trend of the weekly median of batch timing"
+        make, title = batch_trend, "Trend of the weekly median of batch timing"
     else:
-        table, title = batch_timing(asked.frames, asked.selection), "Batch timing"
+        make, title = batch_timing, "Batch timing"
+    table = asked.table(lambda frames: make(frames, asked.selection))
     note = "Finished batches, first pass; redeployments are not in it."
     if not {*asked.selection.by, *asked.selection.where}.isdisjoint(LABELS):
         note += " A batch has the label that all of its components share; one of several has none."
@@ -178,7 +180,8 @@ def _delivery(
     asked = Asked(
         clock_of(context), since=since, until=until, by=by, where=where, project=project, as_of=as_of, config=config
     )
-    asked.write(delivery(asked.frames, asked.selection), "Delivery", format_, output, note=_UNSEEN)
+    table = asked.table(lambda frames: delivery(frames, asked.selection))
+    asked.write(table, "Delivery", format_, output, note=_UNSEEN)
 
 
 @app.command("failures")

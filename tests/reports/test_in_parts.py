@@ -16,19 +16,25 @@ from archiver.errors import ArchiverError
 from archiver.failures import write_all_failures
 from archiver.settings import Settings
 from archiver.simulator import build_history
+from reports.batch_timing import batch_timing, batch_trend
 from reports.columns import spelt
+from reports.delivery import delivery
+from reports.failure_rates import failure_rates
 from reports.frames import frames_of
-from reports.in_parts import frames_and_failures, parts_of
+from reports.groups import Selection
+from reports.in_parts import frames_and_failures, frames_of_tables, parts_of
 from reports.issuing import weekly_of
 from reports.messages import load_failures
 from reports.noted import PartFrames
 from reports.reading import reading
 from reports.render import render_weekly
+from reports.rollbacks import rollback_rates
 from reports.shelf import Shelf
-from reports.spread import AsideInMemory, grouped
+from reports.spread import AsideInMemory, grouped, known
 from reports.weekly import weekly_window
 
 MONDAY = date(2026, 11, 16)
+WINDOW = weekly_window(MONDAY, UTC_ZONE)
 LONG_AGO = {"started_at": at("2026-01-05 10:00"), "executed_at": at("2026-01-05 09:00")}
 
 
@@ -141,6 +147,46 @@ def test_each_plan_is_in_one_part_and_those_that_the_window_leaves_out_give_fail
         assert sum(len(getattr(one, name)) for one in frames) == len(getattr(whole, name))
     assert sum(len(failures) for _, failures in parts) == len(said)
     assert list(parts[-1][1]["plan_id"]) == ["old"]
+
+
+def tables_of(engine, projects=None):
+    """Make the tables that a command prints, by as many groups as it may, and say if their frames were in parts."""
+    selections = [Selection(WINDOW, by) for by in ((), ("week", "batch", "team"))]
+    selections += [Selection(WINDOW, ("week", "creator"), {"action": ("create",), "team": ("", "blue")})]
+    every = [*selections, Selection(WINDOW, ("component", "version", "tier", "environment"))]
+    as_of = at("2026-11-24 02:20")
+    with reading(engine, projects) as archive:
+        frames = frames_of_tables(archive, WINDOW, {column for one in every for column in one.columns} | {"action"})
+        tables = known(
+            frames,
+            *(failure_rates(frames, one, unit=unit) for one in every for unit in ("attempt", "release")),
+            *(rollback_rates(frames, one, as_of=as_of, recheck_days=14, within_days=1) for one in every),
+            *(delivery(frames, one) for one in every),
+            *(make(frames, one) for one in selections for make in (batch_timing, batch_trend)),
+        )
+    return tables, isinstance(frames, PartFrames)
+
+
+@pytest.mark.parametrize("projects", [None, ["nobody"]])
+def test_so_are_the_tables_of_a_command(engine, monkeypatch, projects):
+    fill(engine, 65)
+    monkeypatch.setattr("reports.in_parts.ROWS_OF_TABLES_IN_MEMORY", 10**9)
+    in_memory, is_in_parts = tables_of(engine, projects)
+    assert not is_in_parts
+    monkeypatch.setattr("reports.in_parts.ROWS_OF_TABLES_IN_MEMORY", -1)
+    in_parts, is_in_parts = tables_of(engine, projects)
+    assert is_in_parts
+    assert len(in_memory) == len(in_parts) == 22
+    for one, other in zip(in_memory, in_parts, strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
+
+
+def test_tables_in_parts_read_no_failures(sqlite_archive, monkeypatch):
+    fill(sqlite_archive, 66)
+    monkeypatch.setattr("reports.in_parts.ROWS_OF_TABLES_IN_MEMORY", -1)
+    monkeypatch.delattr("reports.in_parts.load_failures")
+    tables, _ = tables_of(sqlite_archive)
+    assert tables[0]["finished"].item() > 40
 
 
 ROWS = pd.DataFrame({"week": ["a", "b", "", "a"], "plan": ["p1", "p2", "p3", "p4"]}).astype("str")

@@ -254,7 +254,7 @@ def test_an_unexpected_error_is_exit_70_and_one_line(report, monkeypatch):
     def break_down(*_args, **_options):
         raise RuntimeError("on\nfire")
 
-    monkeypatch.setattr("reports.asked.frames_of", break_down)
+    monkeypatch.setattr("reports.asked.frames_of_tables", break_down)
 
     code, out, err = report("failure-rates")
 
