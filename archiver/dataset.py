@@ -2,7 +2,8 @@
 
 What differs is staged first; then all of it is moved into place, what is gone is removed, and the manifest written.
 A kill before leaves the data set as it was. One in that last moment leaves each file whole, old or new, and the next
-export completes it, since files are compared with what is on disk, not with what was noted of them.
+export completes it, since files are compared with what is on disk, not with what was noted of them. Until then a note
+names the projects whose files may be of two states, and no report reads them.
 """
 
 import fcntl
@@ -11,7 +12,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ FORMAT = 1
 MANIFEST = "_manifest.json"  # readers of Hive's layout pass over names that begin with _
 FILE = "part-0.parquet"
 _STAGING = "_staging"
+_UNFINISHED = "_unfinished.json"
 _COPY_BYTES = 2**20
 # What Hive and Spark escape in a path. They leave the rest, beyond ASCII too, as it is.
 _SPECIAL = re.compile(r"""[\x00-\x1f"#%'*/:=?\\\x7f{[\]^]""")
@@ -109,17 +111,21 @@ class DataSet:
     def commit(self, tables: Sequence[str], projects: Sequence[str] | None) -> Changes:
         """Move what was staged into place, and remove the other partitions of these projects (None: of all)."""
         changes = self.changes
+        wanted = {partition.path for partition in changes.partitions}
+        gone = [path for path in self._present(tables, projects) if path not in wanted]
+        concerned = {one.project_id for one in [*self._earlier, *changes.partitions]} if projects is None else projects
+        unfinished = _read_unfinished(self._directory)
+        if self._staged or gone:
+            self._note_unfinished(unfinished.union(concerned))
         for staged, target in self._staged:
             self._make(target.parent)
             staged.replace(target)
-        changes.written = len(self._staged)
-        wanted = {partition.path for partition in changes.partitions}
-        for path in self._present(tables, projects):
-            if path not in wanted:
-                self._remove(path)
-                changes.removed += 1
+        for path in gone:
+            self._remove(path)
+        changes.written, changes.removed = len(self._staged), len(gone)
         others = [one for one in self._earlier if projects is not None and one.project_id not in projects]
         self._write_manifest([*others, *changes.partitions])
+        self._note_unfinished(set() if projects is None else unfinished.difference(projects))
         return changes
 
     def _make(self, directory: Path) -> None:
@@ -144,16 +150,27 @@ class DataSet:
                 return
             directory.rmdir()
 
+    def _note_unfinished(self, projects: Collection[str]) -> None:
+        if projects:
+            self._write(_UNFINISHED, json.dumps(sorted(projects)))
+        else:
+            (self._directory / _UNFINISHED).unlink(missing_ok=True)
+
     def _write_manifest(self, partitions: Sequence[Partition]) -> None:
         lines = [json.dumps(asdict(one), ensure_ascii=False) for one in sorted(partitions, key=lambda one: one.path)]
         head = f'{{"format": {FORMAT}, "time_zone": {json.dumps(self._time_zone)}, "partitions": ['
-        text = head + ",".join(f"\n{line}" for line in lines) + "\n]}\n"
-        target = self._directory / MANIFEST
+        self._write(MANIFEST, head + ",".join(f"\n{line}" for line in lines) + "\n]}\n")
+
+    def _write(self, name: str, text: str) -> None:
+        """Write a file of the data set's own, unless it says so already."""
+        target, staged = self._directory / name, self.staging / name
         if target.is_file() and target.read_text("utf-8") == text:
             return
-        staged = self.staging / MANIFEST
-        staged.write_text(text, "utf-8")
-        staged.chmod(self._mode & 0o666)
+        with staged.open("w", encoding="utf-8") as file:
+            file.write(text)
+            os.fchmod(file.fileno(), self._mode & 0o666)
+            file.flush()
+            os.fsync(file.fileno())
         staged.replace(target)
 
     def claim(self) -> None:
@@ -212,7 +229,7 @@ def held(directory: Path) -> Iterator[tuple[str, list[Partition]]]:
         except BlockingIOError:
             raise LeaseHeldError(f"an export is at work on {directory}: wait for it to end") from None
         zone, partitions = _read_manifest(directory)
-        if (directory / _STAGING).exists():
+        if (directory / _STAGING).exists() or (directory / _UNFINISHED).exists():
             raise DataSetError(f"an export of {directory} did not end: export again")
         for one in partitions:
             file = directory / one.path
@@ -238,6 +255,12 @@ def _read_manifest(directory: Path) -> tuple[str | None, list[Partition]]:
     except (ValueError, KeyError, TypeError):
         pass
     raise SettingsError(f"{path} is no manifest of this version: name a new directory")
+
+
+def _read_unfinished(directory: Path) -> set[str]:
+    """Return the projects whose files may be of two states, since an export ended while it moved them."""
+    path = directory / _UNFINISHED
+    return set(json.loads(path.read_text("utf-8"))) if path.is_file() else set()
 
 
 def _is_same(file: Path, size_bytes: int, sha256: str) -> bool:

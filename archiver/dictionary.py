@@ -76,9 +76,10 @@ DIR/_manifest.json
 
 New files are staged in `DIR/_staging`, then moved into place one by one, files of partitions that are gone are removed,
 and the manifest comes last. Killed before, an export changes nothing; in that last moment, each file is whole, old or
-new, and the next export completes it. Two at once, or one while a report reads: the later exits 75. `--project ID`
-(again for more) leaves the other projects' files alone; `--full` writes every file again. A directory that holds
-anything else is refused.
+new, and the next export completes it: until then `_unfinished.json` names the projects whose files may be of two
+states, and `reports` reads none. Two at once on one machine, or one while a report reads: the later exits 75.
+`--project ID` (again for more) leaves the other projects' files alone; `--full` writes every file again. A directory
+that holds anything else is refused.
 
 The bodies (`snapshots`, and `body` of `fetch_failures`) stay in the archive.
 

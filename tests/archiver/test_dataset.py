@@ -1,5 +1,6 @@
 """The directory of a data set: only what differs is written, and a kill or a full disk tears nothing."""
 
+import json
 import stat
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from exports import DATA, SHANGHAI, SUNDAY_NIGHT, exported, files, manifest, released
 
 from archiver import dataset, schema
-from archiver.dataset import MANIFEST, ExportError, PartlyExportedError, partition_path
+from archiver.dataset import MANIFEST, DataSetError, ExportError, PartlyExportedError, held, partition_path
 from archiver.errors import LeaseHeldError, SettingsError
 
 
@@ -105,7 +106,36 @@ def test_a_file_that_was_damaged_is_written_again(archive):
 
 
 @pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("deadly", [0, 3, 7])  # the last one is the manifest
+def test_files_of_two_states_are_not_read_before_each_project_is_exported_again(archive, monkeypatch):
+    for project in ("a", "b"):
+        released("old", SUNDAY_NIGHT, project=project)(archive)
+    exported(archive, ("a", "b"))
+    for project in ("a", "b"):  # in a week of which there are no files yet
+        released("new", SUNDAY_NIGHT - timedelta(days=7), project=project)(archive)
+    moves = iter(range(1000))
+    replace = Path.replace
+
+    def move(self, target):
+        if next(moves) == 3:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", move)
+        with pytest.raises(PartlyExportedError):
+            exported(archive, ("a", "b"))
+
+    assert not (DATA / "_staging").exists()
+    for project in ("b", "a"):
+        with pytest.raises(DataSetError, match="an export of data did not end: export again"), held(DATA):
+            pass
+        exported(archive, (project,), is_whole=False)
+    with held(DATA) as (_, partitions):
+        assert {one.path for one in partitions} == files().keys() - {MANIFEST}
+
+
+@pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("deadly", [0, 1, 4, 8])  # the first is the note of it, the last the manifest
 def test_killed_at_any_move_each_file_is_whole_and_the_next_export_completes_it(archive, deadly, monkeypatch):
     released("old", SUNDAY_NIGHT)(archive)
     exported(archive)
@@ -124,6 +154,10 @@ def test_killed_at_any_move_each_file_is_whole_and_the_next_export_completes_it(
         with pytest.raises(KeyboardInterrupt):
             exported(archive)
     torn = files()
+    if deadly:
+        assert json.loads(torn.pop("_unfinished.json")) == ["pr"]
+        with pytest.raises(DataSetError, match="did not end: export again"), held(DATA):
+            pass
     (DATA / "_staging").mkdir()
     (DATA / "_staging" / "0").write_text("a kill leaves this behind")
     exported(archive)
