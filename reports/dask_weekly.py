@@ -5,12 +5,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pandas as pd
 from distributed import Client, LocalCluster
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
 from distributed.scheduler import KilledWorker
 
 from archiver.dataset import DataSetError, Partition, held
@@ -28,6 +31,7 @@ from reports.weekly import WeeklyReport, weekly_report, weekly_window
 from reports.window import Window
 
 _PATIENCE = "10s"
+_PROGRAM = "release-archiver"
 
 
 class ClusterError(ArchiverError):
@@ -84,6 +88,8 @@ def data_set_report(
         raise DataSetError(f"no such file: {error.filename or error}; each worker needs the same {directory}") from None
     except KilledWorker as error:
         raise ClusterError(f"workers died at the work, maybe for want of memory: {error}") from None
+    except (FutureCancelledError, CommClosedError) as error:
+        raise ClusterError(f"the scheduler was lost on the way: {error}") from None
 
 
 def _refuse_unknown(directory: Path, partitions: Sequence[Partition], window: Window) -> None:
@@ -123,7 +129,8 @@ def _lists(window: Window, parts: Sequence[Any], kept: Frames, sizes: dict[str, 
 @contextmanager
 def connected(scheduler: str | None) -> Iterator[Client]:
     """Let Dask work on the cluster of a scheduler, such as tcp://10.0.0.5:8786; by default on processes of its own."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is said in one line
+    for name in ("distributed", "distributed.client"):  # Dask sets a level for each
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said in one line
     if scheduler is None:
         with (
             LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
@@ -138,4 +145,16 @@ def connected(scheduler: str | None) -> Iterator[Client]:
     with client:
         if not client.scheduler_info()["workers"]:
             raise ClusterError(f"the scheduler {scheduler} has no workers: start some with `dask worker {scheduler}`")
+        _refuse_others(client)
         yield client
+
+
+def _refuse_others(client: Client) -> None:
+    """Refuse workers with another version of this program, or without it: they would end at the work, one by one, and
+    Dask would wait for new ones for ever.
+    """
+    mine = version(_PROGRAM)
+    for worker, theirs in client.run(version, _PROGRAM, on_error="return").items():
+        if theirs != mine:
+            has = "lacks it" if isinstance(theirs, Exception) else f"has {theirs}"
+            raise ClusterError(f"the worker {worker} needs {_PROGRAM} {mine}, as here, and {has}")

@@ -119,7 +119,7 @@ class PlanRange:
         for week, file in self._files(table):
             if (weeks is not None and week not in weeks) or (until is not None and NO_WEEK != week > until):
                 continue
-            with pq.ParquetFile(file) as parquet:
+            with _said_where_damaged(file), pq.ParquetFile(file) as parquet:
                 missing = [name for name in columns if name not in parquet.schema_arrow.names]
                 if missing:
                     raise DataSetError(f"{file} has no {missing[0]}: export with --full, by this version")
@@ -136,6 +136,17 @@ class PlanRange:
         weeks = (self.directory / partition_path(table, self.project_id, "any")).parent.parent
         for week in sorted(weeks.glob("week=*")):
             yield week.name.removeprefix("week="), week / "part-0.parquet"
+
+
+@contextmanager
+def _said_where_damaged(file: Path) -> Iterator[None]:
+    """Turn what Arrow says of a file that it can't read into one line. That a file is missing is told by who asks."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise DataSetError(f"{file} can't be read: {str(error).splitlines()[0]}; export again") from None
 
 
 def _among(keys: Any) -> _Mask:
@@ -170,7 +181,8 @@ def books(directory: Path, partitions: Sequence[Partition], projects: Sequence[s
         for table in tables:
             for one in partitions:
                 if one.table == table.name and (projects is None or one.project_id in projects):
-                    rows = pq.read_table(directory / one.path, partitioning=None).to_pylist()
+                    with _said_where_damaged(directory / one.path):
+                        rows = pq.read_table(directory / one.path, partitioning=None).to_pylist()
                     connection.execute(table.insert(), [{**row, "project_id": one.project_id} for row in rows])
         yield Reading(connection, projects)
     memory.dispose()

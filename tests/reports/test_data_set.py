@@ -1,13 +1,17 @@
 """The weekly report of an exported data set is that of its archive; one that can't be read is said in a line."""
 
 import json
+import logging
 import os
 import sys
 from datetime import date, timedelta
+from importlib.metadata import PackageNotFoundError
 
 import dask
 import pytest
 from dask_parts import DATA, MONDAY, assert_same_report, export_again, export_random
+from distributed.client import FutureCancelledError
+from distributed.comm.core import CommClosedError
 from report_builders import UTC_ZONE, at
 
 from archiver import schema
@@ -15,8 +19,8 @@ from archiver.clock import ManualClock
 from archiver.dataset import held, opened
 from archiver.errors import LeaseHeldError
 from archiver.settings import Settings
-from reports import cli
-from reports.dask_weekly import data_set_report
+from reports import cli, dask_weekly
+from reports.dask_weekly import ClusterError, data_set_report
 from reports.frames import load_frames
 from reports.messages import load_failures
 from reports.night_frames import load_night_runs
@@ -139,8 +143,6 @@ def test_a_week_of_which_it_knows_nothing_and_weeks_of_another_zone_are_told(cap
 def test_a_column_that_an_older_program_did_not_write_is_told(capsys, sqlite_archive, monkeypatch):
     import pyarrow.parquet as pq
 
-    from reports import dask_weekly
-
     export_random(sqlite_archive, 55, plans=5)
     manifest = json.loads((DATA / "_manifest.json").read_text())
     for one in manifest["partitions"]:
@@ -154,15 +156,62 @@ def test_a_column_that_an_older_program_did_not_write_is_told(capsys, sqlite_arc
     assert (code, said.endswith("has no team: export with --full, by this version")) == (3, True)
 
 
-def test_a_scheduler_out_of_reach_is_told(capsys, sqlite_archive, monkeypatch):
-    from reports import dask_weekly
+@pytest.mark.parametrize("table", ["job_attempts", "runs"])
+@pytest.mark.parametrize("damaged", ["all", "footer", "data"])
+def test_a_file_that_is_damaged_in_its_place_is_told(capsys, sqlite_archive, monkeypatch, table, damaged):
+    export_random(sqlite_archive, 59, plans=5)
+    monkeypatch.setattr(dask_weekly, "connected", lambda _: dask.config.set(scheduler="synchronous"))
+    [file, *_] = sorted(DATA.glob(f"{table}/*/week=2026-W4*/*.parquet"))
+    size = file.stat().st_size
+    begin, end = {"all": (0, size), "footer": (size - 200, size - 8), "data": (4, 400)}[damaged]
+    content = file.read_bytes()
+    file.write_bytes(content[:begin] + b"\xff" * (end - begin) + content[end:])
+    code, said = weekly(capsys, *BY_DASK)
+    assert code == 3
+    assert said.startswith(f"{file.resolve() if table == 'job_attempts' else file} can't be read: ")
+    assert said.endswith("; export again")
 
+
+def test_a_scheduler_out_of_reach_is_told(capsys, sqlite_archive, monkeypatch):
     monkeypatch.setattr(dask_weekly, "_PATIENCE", "200ms")
     export_random(sqlite_archive, 56, plans=5)
     code, said = weekly(capsys, *BY_DASK, "--scheduler", "tcp://127.0.0.1:1")
     assert (code, said[:50]) == (3, "the scheduler tcp://127.0.0.1:1 can't be reached: ")
     code, said = weekly(capsys, *BY_DASK, "--scheduler", "nonsense")
     assert (code, said[:39]) == (3, "the scheduler nonsense can't be reached")
+
+
+@pytest.mark.parametrize("lost", [FutureCancelledError("key", "scheduler-connection-lost"), CommClosedError("closed")])
+def test_a_scheduler_that_is_lost_on_the_way_is_told(capsys, sqlite_archive, monkeypatch, lost):
+    def lose(*_, **__):
+        raise lost
+
+    export_random(sqlite_archive, 60, plans=5)
+    monkeypatch.setattr(dask_weekly, "connected", lambda _: dask.config.set(scheduler="synchronous"))
+    monkeypatch.setattr(dask_weekly, "weekly_report", lose)
+    code, said = weekly(capsys, *BY_DASK)
+    assert (code, said[:38]) == (3, "the scheduler was lost on the way: " + str(lost)[:3])
+
+
+def test_what_dask_logs_of_a_lost_scheduler_is_not_shown(capsys):
+    logging.getLogger("distributed.client").setLevel(logging.WARNING)  # as Dask does
+    with pytest.raises(ClusterError), dask_weekly.connected("nonsense"):
+        pass
+    logging.getLogger("distributed.client").error("Traceback")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"), [("0.0.1", "has 0.0.1"), (PackageNotFoundError("release-archiver"), "lacks it")]
+)
+def test_a_worker_with_another_program_is_told(theirs, said):
+    class Workers:
+        def run(self, function, *arguments, on_error):
+            assert on_error == "return"
+            return {"tcp://1": function(*arguments), "tcp://2": theirs}
+
+    with pytest.raises(ClusterError, match=rf"^the worker tcp://2 needs release-archiver \S+, as here, and {said}$"):
+        dask_weekly._refuse_others(Workers())
 
 
 def test_weeks_whose_releases_stayed_where_they_are_have_lists_of_them(sqlite_archive, monkeypatch):
