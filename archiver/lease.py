@@ -36,9 +36,9 @@ class Lease:
     def confirm(self, connection: Connection) -> None:
         """Prolong the lease within the caller's transaction; LeaseLostError if it is another's by now.
 
-        The row stays locked until the transaction ends, so whoever takes over waits for it.
+        The row stays locked until the transaction ends, so whoever takes over waits for it: no longer than EXPIRY.
         """
-        now = database_now(connection)
+        now = _now_if_alive(connection)
         mine = (
             update(leases)
             .where(leases.c.lease_name == self.name, leases.c.holder == self.holder, leases.c.fence == self.fence)
@@ -92,7 +92,8 @@ def acquire(connection: Connection, name: str) -> Lease:
     if connection.dialect.name == "postgresql":
         # Two processes that ask at once are put in order; SQLite's write transaction does that by itself.
         connection.execute(text("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE"))
-    now = database_now(connection)
+    # What is done alone may take its time.
+    now = database_now(connection) if name == ARCHIVE else _now_if_alive(connection)
     rows = connection.execute(select(leases)).mappings().all()
     for row in rows:
         conflicts = name == ARCHIVE or row["lease_name"] in (name, ARCHIVE)
@@ -151,6 +152,19 @@ def database_now(connection: Connection) -> datetime:
         now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
         return now.astimezone(UTC)
     return datetime.now(UTC)
+
+
+def _now_if_alive(connection: Connection) -> datetime:
+    """Return the database's time, and let it end the transaction if nothing is heard of this process for EXPIRY.
+
+    Of one that was stopped, or whose host is gone, a transaction would keep its locks for hours, and with the
+    table of leases every other process: the server learns of a host's end only by TCP.
+    """
+    if connection.dialect.name != "postgresql":
+        return database_now(connection)
+    patience = func.set_config("idle_in_transaction_session_timeout", f"{EXPIRY.total_seconds():.0f}s", True)
+    now: datetime = connection.execute(select(func.clock_timestamp(), patience)).scalar_one()
+    return now.astimezone(UTC)
 
 
 def _is_held(row: RowMapping, now: datetime) -> bool:

@@ -175,7 +175,7 @@ def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
         try:
             with engine.begin() as connection:
                 return work(connection)
-        except exc.OperationalError as error:
+        except exc.DBAPIError as error:
             if not _is_passing(error):
                 raise
         import stamina  # slow to import, and nearly always the first attempt succeeds
@@ -191,7 +191,8 @@ def in_transaction(engine: Engine, work: Callable[[Connection], _T]) -> _T:
 
 def _is_passing(error: Exception) -> bool:
     if not isinstance(error, exc.OperationalError):
-        return False
+        # What was silent for too long in its transaction was sent away, by an internal error (25P03).
+        return isinstance(error, exc.DBAPIError) and error.connection_invalidated
     # A server that is starting again refuses connections, or says so (57P03, PostgreSQL, "Error Codes").
     is_away = "connection failed" in str(error.orig) or getattr(error.orig, "sqlstate", None) == "57P03"
     return is_away or error.connection_invalidated or "locked" in str(error.orig)

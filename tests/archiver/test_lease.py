@@ -5,7 +5,8 @@ import signal
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import timedelta
 
 import pytest
@@ -14,6 +15,7 @@ from sqlalchemy import update
 from archiver import schema
 from archiver.errors import LeaseHeldError, LeaseLostError
 from archiver.lease import ARCHIVE, EXPIRY, acquire, database_now
+from archiver.writing import in_transaction
 
 _HOLD = """
 import sys
@@ -160,6 +162,47 @@ def test_a_commit_under_way_keeps_others_from_taking_over(archive):
 
     # Confirmed, it had not expired after all.
     assert order == ["committed", "refused"]
+
+
+@pytest.mark.parametrize("archive", ["postgresql"], indirect=True)
+def test_a_process_stopped_within_a_commit_keeps_the_others_waiting_no_longer_than_its_lease(archive, monkeypatch):
+    monkeypatch.setattr("archiver.lease.EXPIRY", timedelta(seconds=1))
+    mine, others = take(archive), take(archive, "project:p2")
+    with archive.engine.connect() as stopped:
+        stopped.begin()
+        mine.confirm(stopped)
+
+        with ThreadPoolExecutor(2) as pool:
+            newcomer = pool.submit(take, archive, "project:p3")
+            heartbeat = pool.submit(in_transaction, archive.engine, others.confirm)
+            done = wait([newcomer, heartbeat], timeout=20).done
+            stopped.invalidate()
+
+    assert len(done) == 2
+    assert (newcomer.result().fence, heartbeat.result()) == (1, None)
+
+
+@pytest.mark.parametrize("archive", ["postgresql"], indirect=True)
+def test_who_was_stopped_within_a_commit_does_it_again_if_its_lease_is_still_its_own(archive, monkeypatch):
+    monkeypatch.setattr("archiver.lease.EXPIRY", timedelta(seconds=1))
+    lease = take(archive)
+
+    def stopped_once():
+        naps = [1.5, 0.0]
+
+        def commit(connection):
+            lease.confirm(connection)
+            time.sleep(naps.pop(0))
+            lease.confirm(connection)
+
+        return commit
+
+    in_transaction(archive.engine, stopped_once())
+
+    change(archive, host="elsewhere", expires_at=archive.rows(schema.leases)[0]["acquired_at"])
+    assert take(archive).fence == 2
+    with pytest.raises(LeaseLostError):
+        in_transaction(archive.engine, stopped_once())
 
 
 @pytest.mark.parametrize(("first", "second"), [(ARCHIVE, "project:p1"), ("project:p1", ARCHIVE), (ARCHIVE, ARCHIVE)])
