@@ -23,7 +23,7 @@ from archiver.schema import nights, runs
 from archiver.settings import Settings, load_settings
 from archiver.stopping import Stop
 from archiver.telling import tell_of, tell_of_archive
-from archiver.weekly import issue, week_to_issue
+from archiver.weekly import issue_if_due
 
 log = structlog.get_logger()
 
@@ -123,9 +123,7 @@ async def tick(settings: Settings, clock: Clock, config: Path | None = None, sto
                 _log_failed(outcomes)
                 await tell_of(settings, engine, clock, outcomes)
         is_night_open = bool(projects_to_do(settings, engine, clock))
-        week = week_to_issue(settings, engine, clock.now(), is_night_open=is_night_open)
-        if week is not None:
-            await issue(settings, week, config)
+        await issue_if_due(settings, engine, clock.now(), config, is_night_open=is_night_open)
         return to_do
     finally:
         engine.dispose()

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -10,10 +11,12 @@ import structlog
 from sqlalchemy import Engine, func, select
 
 from archiver.database import connected
-from archiver.errors import ArchiverError, SettingsError
+from archiver.errors import ArchiverError, LeaseHeldError, SettingsError
+from archiver.lease import acquire, kept_alive
 from archiver.nights import last_due
 from archiver.schema import issued_reports, nights
 from archiver.settings import Settings
+from archiver.writing import in_transaction
 
 log = structlog.get_logger()
 
@@ -22,6 +25,7 @@ LONGEST_WAIT = timedelta(hours=6)
 _DONE_IN_PART = 1
 # So begins what `reports` itself says; a Python that fell over exits 1, too.
 _COMPLAINT = "reports: "
+_LEASE = "the weekly report"
 
 
 def week_to_issue(settings: Settings, engine: Engine, now: datetime, *, is_night_open: bool) -> str | None:
@@ -44,6 +48,30 @@ def week_to_issue(settings: Settings, engine: Engine, now: datetime, *, is_night
         first_night_at = connection.execute(select(func.min(nights.c.planned_at))).scalar()
         is_issued = bool(connection.execute(issued).scalar())
     return None if is_issued or first_night_at is None or first_night_at > due[1] else label
+
+
+async def issue_if_due(
+    settings: Settings, engine: Engine, now: datetime, config: Path | None, *, is_night_open: bool
+) -> None:
+    """Issue the week's report if it is due, under a lease: of several archivers each would send it.
+
+    ArchiverError if it is due and was not issued.
+    """
+
+    def due() -> str | None:
+        return week_to_issue(settings, engine, now, is_night_open=is_night_open)
+
+    if due() is None:
+        return
+    try:
+        lease = await asyncio.to_thread(in_transaction, engine, partial(acquire, name=_LEASE))
+    except LeaseHeldError as error:
+        log.info("weekly.report_left", reason=str(error))
+        return
+    async with kept_alive(engine, lease):
+        week = due()  # another may have issued it meanwhile
+        if week is not None:
+            await issue(settings, week, config)
 
 
 async def issue(settings: Settings, week: str, config: Path | None) -> None:

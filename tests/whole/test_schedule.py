@@ -8,10 +8,11 @@ import structlog
 from pydantic import SecretStr
 from receivers import web_server
 
-from archiver import schedule, schema
+from archiver import schedule, schema, weekly
 from archiver.alarm import NIGHT
 from archiver.clock import ManualClock
 from archiver.errors import ArchiverError, NightServedError
+from archiver.issued import save_issued
 from archiver.lease import acquire
 from archiver.nightly import archive_all, exit_code
 from archiver.schedule import ScheduleCounts, keep_nights, projects_to_do, tick
@@ -225,6 +226,46 @@ async def test_the_tick_issues_the_report_of_the_week_once(archive, settings, cl
     [issued] = archive.rows(schema.issued_reports)
     assert (issued["week"], issued["projects"], issued["as_of"]) == ("2026-W47", None, clock.now())
     assert (tmp_path / "weekly" / "weekly-2026-W47.json").read_text("utf-8") == issued["report"]
+
+
+async def test_of_several_archivers_one_issues_the_report(archive, settings, clock, monkeypatch):
+    clock.set(OUTAGE[1])
+    await tick(settings, clock)
+    clock.set(datetime(2026, 11, 23, 6, 1, tzinfo=UTC))
+    await tick(settings.model_copy(update={"report_schedule": "0 6 1 1 *"}), clock)
+    issued, has_begun, may_end = [], asyncio.Event(), asyncio.Event()
+
+    async def issue(settings, week, config):
+        issued.append(week)
+        has_begun.set()
+        await asyncio.wait_for(may_end.wait(), 30)
+        save(archive, week)
+
+    monkeypatch.setattr(weekly, "issue", issue)
+    first = asyncio.create_task(tick(settings, clock))
+    await asyncio.wait_for(has_begun.wait(), 30)
+    await tick(settings, clock)
+    may_end.set()
+    await first
+    await tick(settings, clock)
+
+    assert issued == ["2026-W47"]
+    assert all(row["is_released"] for row in archive.rows(schema.leases))
+
+
+def save(archive, week):
+    now = datetime(2026, 11, 23, 6, 1, tzinfo=UTC)
+    with archive.engine.begin() as connection:
+        save_issued(
+            connection,
+            zone="UTC",
+            week=week,
+            projects=None,
+            as_of=now,
+            issued_at=now,
+            definition_versions={},
+            report="{}",
+        )
 
 
 @pytest.mark.parametrize("archive", ["sqlite"], indirect=True)
