@@ -133,7 +133,13 @@ def connected(scheduler: str | None) -> Iterator[Client]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what goes wrong is said in one line
     if scheduler is None:
         with (
-            LocalCluster(threads_per_worker=1, dashboard_address=None, silence_logs=logging.CRITICAL) as cluster,
+            LocalCluster(
+                threads_per_worker=1,
+                dashboard_address=None,
+                # Its web server is there all the same. At its usual port a second one would warn of the first.
+                scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+                silence_logs=logging.CRITICAL,
+            ) as cluster,
             Client(cluster) as client,
         ):
             yield client

@@ -32,6 +32,7 @@ from distributed import Client, LocalCluster
 from report_builders import UTC_ZONE
 
 from archiver.dataset import held
+from reports.dask_weekly import connected
 from reports.data_set import books, plan_ranges
 from reports.distributed import DaskFrames
 from reports.frames import books_of
@@ -100,6 +101,12 @@ def worker_pids():
     client = Client.current()
     client.wait_for_workers(2)
     return set(client.run(os.getpid).values())
+
+
+def test_reports_made_side_by_side_say_nothing_of_each_other(recwarn):
+    with connected(None) as first, connected(None) as second:
+        assert first.submit(pow, 2, 3).result() + second.submit(pow, 2, 3).result() == 16
+    assert [str(one.message) for one in recwarn] == []
 
 
 LIMIT = 900 * MIB
