@@ -43,8 +43,9 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def cluster():
+    any_port = {"dashboard_address": "127.0.0.1:0"}  # the usual one may be another cluster's on this machine
     with (
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, scheduler_kwargs=any_port) as cluster,
         Client(cluster) as client,
     ):
         client.wait_for_workers(2)
