@@ -106,6 +106,7 @@ $(BENCH)/.installed: benchmarks/requirements.txt
 bench: setup-test $(BENCH)/.installed
 	$(BIN)/python benchmarks/runs.py
 	$(BIN)/python benchmarks/tables.py
+	$(BIN)/python benchmarks/messages.py
 
 # Everything that can be told without running the program.
 check: setup-test
