@@ -221,10 +221,10 @@ def _in_turn(due: list[Seen], known: Mapping[str, KnownPlan], failing: Collectio
     def turn(seen: Seen) -> datetime:
         return known[seen.plan_id].last_seen_at if seen.plan_id in known else _NEVER
 
-    due = sorted(due, key=turn)
+    others = sorted((seen for seen in due if seen.plan_id not in failing), key=turn)
     dice = random.Random(seed)  # noqa: S311 - no secret
-    places = [dice.random() * len(due) if seen.plan_id in failing else place for place, seen in enumerate(due)]
-    return [seen for _, seen in sorted(zip(places, due, strict=True), key=itemgetter(0))]
+    among = [(dice.random() * len(others), seen) for seen in due if seen.plan_id in failing]
+    return [seen for _, seen in sorted([*enumerate(others), *among], key=itemgetter(0))]
 
 
 def _count(listing: PlanList) -> str:

@@ -529,9 +529,10 @@ async def test_twenty_requests_in_a_row_without_an_answer_end_the_run_in_part(ar
     assert (again.outcome, again.counts.plans_fetched) == ("complete", 30)
 
 
-async def test_plans_that_never_answer_keep_none_of_those_behind_them_from_being_archived(archive, api):
-    """A run breaks off at twenty of them; in the next these stand here and there, and all plans are tried."""
-    api.items = [plan_item(f"p{number:02}") for number in range(100)]
+async def test_plans_that_never_answer_keep_none_of_those_behind_them_from_being_archived(archive, api, clock):
+    """A run breaks off at twenty that are new to it. Those that it knows stand here and there, night by night."""
+    names = [f"p{number:03}" for number in range(130)]
+    api.items = [plan_item(name, "RUNNING") for name in names]
 
     def broken():
         api.counts.given_up_in_a_row += 1
@@ -541,12 +542,13 @@ async def test_plans_that_never_answer_keep_none_of_those_behind_them_from_being
         api.counts.given_up_in_a_row = 0
         return deploy_info(plan_id)
 
-    api.infos = {f"p{number:02}": broken if number < 25 else partial(good, f"p{number:02}") for number in range(100)}
+    api.infos = {name: broken if name < "p060" else partial(good, name) for name in names}
     results = []
-    for _ in range(2):
+    for _ in range(5):
         api.counts = Counts()
         counts = (await run(archive, api)).counts
         results.append((counts.plans_fetched, len({*api.asked})))
-        api.asked.clear()
+        clock.advance(DAY_MS / 1000)
 
-    assert results == [(0, 20), (75, 100)]
+    assert results[0] == (0, 20)
+    assert results[3:] == [(70, 130)] * 2
